@@ -1,0 +1,72 @@
+//! An effect: one arm against the baseline in one metric, with its interval and verdict.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::MarginKind;
+
+/// What the interval and the test say together (DESIGN: decided in this order).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The 95 % interval lies wholly inside the margin.
+    Equivalent,
+    /// The interval excludes no effect, Holm's p is at most 0.05, and the arm beats the baseline.
+    Better,
+    /// The same, and the baseline beats the arm.
+    Worse,
+    /// Neither; never to be read as "no difference".
+    Inconclusive,
+}
+
+/// A row of `effects` in `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Experiment's name.
+    pub experiment: String,
+    /// Metric's name.
+    pub metric: String,
+    /// Of values, differences and absolute margins.
+    pub unit: String,
+    /// Label of the baseline.
+    pub baseline: String,
+    /// Label of the arm held against it.
+    pub arm: String,
+    /// Geometric mean over the rounds counted (arithmetic where a value is 0 or the margin absolute);
+    /// null without a valid round.
+    pub baseline_value: Option<f64>,
+    /// The same of the arm.
+    pub arm_value: Option<f64>,
+    /// Rounds in which both arms were valid and yielded the metric.
+    pub rounds: u32,
+    /// Geometric mean of the ratios arm/baseline within rounds; null where undefined.
+    pub ratio: Option<f64>,
+    /// 95 % interval, low end.
+    pub ratio_low: Option<f64>,
+    /// 95 % interval, high end.
+    pub ratio_high: Option<f64>,
+    /// Mean of the differences arm − baseline within rounds.
+    pub difference: Option<f64>,
+    /// 95 % interval, low end.
+    pub difference_low: Option<f64>,
+    /// 95 % interval, high end.
+    pub difference_high: Option<f64>,
+    /// The largest difference that does not matter.
+    pub margin: f64,
+    /// Whether the margin is a difference or a share.
+    pub margin_kind: MarginKind,
+    /// Whether it belongs to Holm's family.
+    pub primary: bool,
+    /// Two-sided p of Student's t, unadjusted; null below two rounds.
+    pub p: Option<f64>,
+    /// Holm's p within the family; null for exploratory metrics.
+    pub p_holm: Option<f64>,
+    /// Hodges–Lehmann estimate with its exact Wilcoxon interval, from 6 rounds; on ratios or on
+    /// differences as the margin is.
+    pub hodges_lehmann: Option<[f64; 3]>,
+    /// Whether Hodges–Lehmann's interval and Student's disagree about "no effect".
+    pub disagreement: bool,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The verdict in words, with what the difference means beside a token gap.
+    pub sentence: String,
+}

@@ -1,0 +1,151 @@
+//! Numbers as a reader wants them: two or three digits, in a unit that keeps them between 1 and 1000.
+
+/// A time unit's length in nanoseconds.
+const TIMES: [(&str, f64); 4] = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
+
+/// A size unit in bytes.
+const SIZES: [(&str, f64); 4] = [
+    ("bytes", 1.0),
+    ("KiB", 1024.0),
+    ("MiB", 1024.0 * 1024.0),
+    ("GiB", 1024.0 * 1024.0 * 1024.0),
+];
+
+/// `value` with its unit: `31 µs`, `12.4 KiB`, `12,300/s`. A unit of time or size is changed for the
+/// one that fits, also before a slash or a space (`bytes/stream`); any other stays.
+pub fn quantity(value: f64, unit: &str) -> String {
+    let shown = Shown::fitting(value.abs(), unit);
+    shown.with_unit(&number(value / shown.divisor))
+}
+
+/// An interval of differences with signs and one unit: `−45 to +17 µs`.
+pub fn signed_span(low: f64, high: f64, unit: &str) -> String {
+    let shown = Shown::fitting(low.abs().max(high.abs()), unit);
+    let ends = [low, high].map(|end| signed(end / shown.divisor));
+    shown.with_unit(&ends.join(" to "))
+}
+
+/// `value` to three significant digits, without trailing zeros, thousands set off by commas.
+pub fn number(value: f64) -> String {
+    let digits = significant(value.abs(), 3);
+    if value < 0.0 && digits != "0" {
+        format!("−{digits}")
+    } else {
+        digits
+    }
+}
+
+/// `value` above 0 to two significant digits, for what is said in passing.
+pub fn rough(value: f64) -> String {
+    significant(value, 2)
+}
+
+/// A share as per cent: 0.1 is `10 %`.
+pub fn percent(share: f64) -> String {
+    format!("{} %", number(share * 100.0))
+}
+
+/// A ratio's figures with as many decimals as the closest to 1 needs, so that they line up:
+/// `[0.94, 0.91, 0.97]`.
+pub fn ratios<const N: usize>(values: [f64; N]) -> [String; N] {
+    let closest = values
+        .iter()
+        .map(|value| (value - 1.0).abs())
+        .fold(f64::INFINITY, f64::min);
+    let decimals = if closest < 0.01 { 3 } else { 2 };
+    values.map(|value| {
+        if (0.1..10.0).contains(&value) {
+            format!("{value:.decimals$}")
+        } else {
+            number(value)
+        }
+    })
+}
+
+/// A unit chosen for its figures.
+struct Shown<'a> {
+    divisor: f64,
+    unit: &'a str,
+    /// What follows the unit proper: `/stream`.
+    rest: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    /// The largest unit of the same kind of which there is at least one in `magnitude`.
+    fn fitting(magnitude: f64, unit: &'a str) -> Self {
+        let end = unit.find(['/', ' ']).unwrap_or(unit.len());
+        let (head, rest) = unit.split_at(end);
+        for table in [TIMES, SIZES] {
+            let Some((_, own)) = table.into_iter().find(|(name, _)| *name == head) else {
+                continue;
+            };
+            if magnitude == 0.0 {
+                break;
+            }
+            let size = magnitude * own;
+            // What would print as 1,000 of the smaller unit is 1 of the larger.
+            let fits = |(_, one): &(&str, f64)| size >= 0.9995 * one;
+            let (unit, one) = table.into_iter().rev().find(fits).unwrap_or(table[0]);
+            return Shown {
+                divisor: one / own,
+                unit,
+                rest,
+            };
+        }
+        Shown {
+            divisor: 1.0,
+            unit: if head == "1" { "" } else { head },
+            rest,
+        }
+    }
+
+    fn with_unit(&self, figures: &str) -> String {
+        let Self { unit, rest, .. } = self;
+        if unit.is_empty() {
+            format!("{figures}{rest}")
+        } else {
+            format!("{figures} {unit}{rest}")
+        }
+    }
+}
+
+/// With `+` before a positive figure.
+fn signed(value: f64) -> String {
+    let figure = number(value);
+    if value > 0.0 && figure != "0" {
+        format!("+{figure}")
+    } else {
+        figure
+    }
+}
+
+/// A figure of at least 0 to so many significant digits.
+fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let exponent = value.log10().floor() as i32;
+    let places = digits - 1 - exponent;
+    if places <= 0 {
+        let step = 10_f64.powi(-places);
+        return with_commas(&format!("{:.0}", (value / step).round() * step));
+    }
+    let decimals = places.unsigned_abs() as usize;
+    let fixed = format!("{value:.decimals$}");
+    with_commas(fixed.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Thousands set off in a figure without a decimal point; with one it is below 1000 and stays.
+fn with_commas(figure: &str) -> String {
+    if figure.contains('.') {
+        return figure.to_owned();
+    }
+    let mut out = String::new();
+    for (position, digit) in figure.chars().enumerate() {
+        if position > 0 && (figure.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

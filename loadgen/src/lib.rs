@@ -1,1 +1,3 @@
 //! How it is measured.
+
+pub mod sse;

@@ -18,11 +18,16 @@ pub fn quantity(value: f64, unit: &str) -> String {
     shown.with_unit(&number(value / shown.divisor))
 }
 
-/// An interval of differences with signs and one unit: `−45 to +17 µs`.
+/// An interval of differences with signs and one unit: `−45 to +17 µs`; a point once: `+3 messages`.
 pub fn signed_span(low: f64, high: f64, unit: &str) -> String {
     let shown = Shown::fitting(low.abs().max(high.abs()), unit);
     let ends = [low, high].map(|end| signed(end / shown.divisor));
-    shown.with_unit(&ends.join(" to "))
+    let [low_end, high_end] = ends;
+    if low_end == high_end {
+        shown.with_unit(&low_end)
+    } else {
+        shown.with_unit(&format!("{low_end} to {high_end}"))
+    }
 }
 
 /// `value` to three significant digits, without trailing zeros, thousands set off by commas.
@@ -45,14 +50,13 @@ pub fn percent(share: f64) -> String {
     format!("{} %", number(share * 100.0))
 }
 
-/// A ratio's figures with as many decimals as the closest to 1 needs, so that they line up:
-/// `[0.94, 0.91, 0.97]`.
+/// Ratios that belong together, with the same number of decimals: three where two would hide that one
+/// is not 1 or would leave a small one a digit or two. `["0.94", "0.91", "0.97"]`
 pub fn ratios<const N: usize>(values: [f64; N]) -> [String; N] {
-    let closest = values
+    let fine = values
         .iter()
-        .map(|value| (value - 1.0).abs())
-        .fold(f64::INFINITY, f64::min);
-    let decimals = if closest < 0.01 { 3 } else { 2 };
+        .any(|value| (value - 1.0).abs() < 0.01 || *value < 0.25);
+    let decimals = if fine { 3 } else { 2 };
     values.map(|value| {
         if (0.1..10.0).contains(&value) {
             format!("{value:.decimals$}")
@@ -148,4 +152,68 @@ fn with_commas(figure: &str) -> String {
         out.push(digit);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn three_digits_and_no_idle_zeros() {
+        for (value, shown) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0, "1"),
+            (0.9996, "1"),
+            (0.030_96, "0.031"),
+            (-12.345, "−12.3"),
+            (999.6, "1,000"),
+            (12_345.0, "12,300"),
+            (1_234_567.0, "1,230,000"),
+        ] {
+            assert_eq!(number(value), shown);
+        }
+    }
+
+    #[test]
+    fn units_of_time_and_size_fit_the_figure_and_others_stay() {
+        for (value, unit, shown) in [
+            (0.031, "ms", "31 µs"),
+            (0.9999, "ms", "1 ms"),
+            (1500.0, "ms", "1.5 s"),
+            (0.0, "ms", "0 ms"),
+            (2048.0, "bytes", "2 KiB"),
+            (2048.0, "bytes/stream", "2 KiB/stream"),
+            (0.5, "bytes", "0.5 bytes"),
+            (12_345.0, "1/s", "12,300/s"),
+            (4.0, "messages", "4 messages"),
+            (4.0, "", "4"),
+        ] {
+            assert_eq!(quantity(value, unit), shown);
+        }
+    }
+
+    #[test]
+    fn a_span_has_signs_and_one_unit() {
+        assert_eq!(signed_span(-0.045, 0.0, "ms"), "−45 to 0 µs");
+        assert_eq!(signed_span(-0.2, 1.5, "ms"), "−0.2 to +1.5 ms");
+        assert_eq!(signed_span(3.0, 3.0, "messages"), "+3 messages");
+    }
+
+    #[test]
+    fn ratios_line_up() {
+        assert_eq!(ratios([0.94, 0.91, 0.97]), ["0.94", "0.91", "0.97"]);
+        assert_eq!(ratios([0.998, 0.95, 1.05]), ["0.998", "0.950", "1.050"]);
+        assert_eq!(ratios([25.04]), ["25"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_figure_reads_back_within_half_a_digit(value in 1e-9_f64..1e12) {
+            let read: f64 = number(value).replace(',', "").parse().unwrap();
+            prop_assert!((read - value).abs() <= 0.005_001 * value);
+        }
+    }
 }

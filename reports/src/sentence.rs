@@ -17,7 +17,7 @@ pub fn sentence(effect: &Effect, metric: &Metric, noise_floor: &[Effect]) -> Str
     let label = if effect.primary { "" } else { "Exploratory: " };
     let finding = match effect.verdict {
         Verdict::Inconclusive => judged.inconclusive(metric),
-        Verdict::Equivalent => judged.found(metric) + &judged.equivalent(),
+        Verdict::Equivalent => judged.equivalent(metric),
         Verdict::Better => judged.found(metric) + &judged.decided("better"),
         Verdict::Worse => judged.found(metric) + &judged.decided("worse"),
     };
@@ -101,12 +101,7 @@ impl<'a> Judged<'a> {
     /// "`ws-h1` takes 31 µs less than `sse-h1` in token latency (95 % −45 to −17 µs; ratio 0.94)"
     fn found(&self, metric: &Metric) -> String {
         let Effect { arm, baseline, .. } = self.effect;
-        let title = in_text(&metric.title);
-        if self.is_the_same() {
-            let count = rounds(self.effect.rounds);
-            return format!("`{arm}` is the same as `{baseline}` in {title} in all {count}");
-        }
-        let far = self.how_far(metric);
+        let (far, title) = (self.how_far(metric), in_text(&metric.title));
         format!(
             "`{arm}` {far} `{baseline}` in {title}{}",
             self.in_brackets()
@@ -115,9 +110,10 @@ impl<'a> Judged<'a> {
 
     /// "takes 31 µs less than", "is 12 % higher than", "takes 3.4 times as long as".
     fn how_far(&self, metric: &Metric) -> String {
-        let [verb, less, more, times] = match metric.ms_per_unit {
-            Some(_) => ["takes", "less", "more", "long"],
-            None => ["is", "lower", "higher", "high"],
+        let [verb, less, more, times] = match (metric.ms_per_unit, self.scale) {
+            (Some(_), _) => ["takes", "less", "more", "long"],
+            (None, Scale::Ratio) => ["is", "lower", "higher", "high"],
+            (None, Scale::Difference) => ["has", "less", "more", "much"],
         };
         let value = self.value.unwrap_or(self.scale.no_effect());
         let direction = if value < self.scale.no_effect() {
@@ -149,13 +145,8 @@ impl<'a> Judged<'a> {
             }
             (_, ratio) => {
                 let span = signed_span(interval.low, interval.high, unit);
-                let [ratio] = ratios([ratio.unwrap_or(f64::NAN)]);
-                let beside = if self.effect.ratio.is_some() {
-                    format!("; ratio {ratio}")
-                } else {
-                    String::new()
-                };
-                format!(" (95 % {span}{beside})")
+                let beside = ratio.map(|ratio| format!("; ratio {}", ratios([ratio])[0]));
+                format!(" (95 % {span}{})", beside.unwrap_or_default())
             }
         }
     }
@@ -172,20 +163,23 @@ impl<'a> Judged<'a> {
             .is_some_and(|interval| interval.excludes(self.scale.no_effect()))
     }
 
-    fn equivalent(&self) -> String {
+    /// Says which way only where the interval does.
+    fn equivalent(&self, metric: &Metric) -> String {
+        let Effect { arm, baseline, .. } = self.effect;
+        let (margin, title) = (self.margin(), in_text(&metric.title));
         if self.is_the_same() {
-            ": equivalent".to_owned()
+            let count = rounds(self.effect.rounds);
+            format!("`{arm}` is the same as `{baseline}` in {title} in all {count}: equivalent")
         } else if self.excludes_no_effect() {
-            format!(
-                ": different, but too small to matter against a margin of {}",
-                self.margin()
-            )
+            let found = self.found(metric);
+            format!("{found}: different, but too small to matter against a margin of {margin}")
         } else {
-            format!(": equivalent, within a margin of {}", self.margin())
+            let interval = self.in_brackets();
+            format!("`{arm}` is within {margin} of `{baseline}` in {title}{interval}: equivalent")
         }
     }
 
-    /// ": better by more than the margin of 10 % (p 0.003 after Holm's correction)"
+    /// ": better beyond the margin of 10 % (p 0.003 after Holm's correction)"
     fn decided(&self, verdict: &str) -> String {
         let Effect {
             margin,
@@ -200,12 +194,9 @@ impl<'a> Judged<'a> {
         let by = if margin == 0.0 {
             String::new()
         } else if beyond {
-            format!(" by more than the margin of {}", self.margin())
+            format!(" beyond the margin of {}", self.margin())
         } else {
-            format!(
-                ", though perhaps by less than the margin of {}",
-                self.margin()
-            )
+            format!(", though perhaps within the margin of {}", self.margin())
         };
         let p = match (self.effect.p_holm, self.effect.p) {
             (Some(p), _) => format!(" ({} after Holm's correction)", p_value(p)),
@@ -246,14 +237,14 @@ impl<'a> Judged<'a> {
             (Some(span), _) => format!("{count} put {span}"),
         };
         format!(
-            "`{arm}` against `{baseline}` in {title} is inconclusive: {why}; more rounds are needed"
+            "`{arm}` against `{baseline}` in {title} is inconclusive: {why}, so more rounds are needed"
         )
     }
 
-    /// What the difference (of an inconclusive effect: the far end of its interval) is beside the gap
-    /// between two tokens.
+    /// What the difference is beside the gap between two tokens; where it is not sure that there is
+    /// one, the far end of its interval.
     fn beside_token_gap(&self, metric: &Metric) -> String {
-        let open = self.effect.verdict == Verdict::Inconclusive;
+        let open = self.effect.verdict == Verdict::Inconclusive || !self.excludes_no_effect();
         let size = if open {
             far_end(self.effect, Scale::Difference)
         } else {
@@ -265,17 +256,17 @@ impl<'a> Judged<'a> {
         if ms == 0.0 {
             return String::new();
         }
-        let what = if open { "its far end" } else { "that" };
+        let what = if open { "the far end" } else { "that" };
         if ms >= TOKEN_GAP_MS {
             let gaps = rough(ms / TOKEN_GAP_MS);
             return format!("; {what} is {gaps} times a {TOKEN_GAP_MS} ms token gap");
         }
         let times = rough(TOKEN_GAP_MS / ms);
-        let than = if open { " as its far end" } else { "" };
+        let than = if open { " as the far end" } else { "" };
         format!("; a {TOKEN_GAP_MS} ms token gap is {times} times as long{than}")
     }
 
-    /// " The A/A floor is 40 µs, more than this effect."
+    /// " The A/A floor is 40 µs, not smaller than this effect."
     fn beside_floor(&self, noise_floor: &[Effect]) -> String {
         let floor = noise_floor
             .iter()
@@ -293,8 +284,8 @@ impl<'a> Judged<'a> {
         };
         let than = match self.effect.verdict {
             Verdict::Inconclusive => "",
-            _ if size > floor => ", less than this effect",
-            _ => ", no less than this effect",
+            _ if size > floor => ", smaller than this effect",
+            _ => ", not smaller than this effect",
         };
         format!(" The A/A floor is {}{than}.", self.amount(floor))
     }

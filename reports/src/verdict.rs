@@ -93,3 +93,102 @@ impl Case {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A significant drop of one to two against a margin of 0.5, over enough rounds.
+    const DROP: Case = Case {
+        rounds: MIN_ROUNDS,
+        scale: Scale::Difference,
+        interval: Some(Interval {
+            low: -2.0,
+            high: -1.0,
+        }),
+        harmless: Interval {
+            low: -0.5,
+            high: 0.5,
+        },
+        p: Some(0.01),
+        better: Better::Lower,
+    };
+
+    fn interval(low: f64, high: f64) -> Option<Interval> {
+        Some(Interval { low, high })
+    }
+
+    #[test]
+    fn a_drop_is_better_or_worse_as_the_metric_says() {
+        assert_eq!(DROP.verdict(), Verdict::Better);
+        let wanted = Case {
+            better: Better::Higher,
+            ..DROP
+        };
+        assert_eq!(wanted.verdict(), Verdict::Worse);
+    }
+
+    #[test]
+    fn too_few_rounds_come_before_all_else() {
+        for interval in [DROP.interval, interval(0.0, 0.0), None] {
+            let few = Case {
+                rounds: MIN_ROUNDS - 1,
+                interval,
+                ..DROP
+            };
+            assert_eq!(few.verdict(), Verdict::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn inside_the_margin_comes_before_significance() {
+        for (low, high) in [(-0.4, -0.1), (-0.5, 0.5), (0.0, 0.0)] {
+            let small = Case {
+                interval: interval(low, high),
+                ..DROP
+            };
+            assert_eq!(small.verdict(), Verdict::Equivalent, "{low} to {high}");
+        }
+    }
+
+    #[test]
+    fn neither_the_interval_nor_p_decides_alone() {
+        let touching = Case {
+            interval: interval(-2.0, 0.0),
+            ..DROP
+        };
+        assert_eq!(touching.verdict(), Verdict::Inconclusive);
+        for p in [Some(0.051), None] {
+            assert_eq!(Case { p, ..DROP }.verdict(), Verdict::Inconclusive);
+        }
+        let at_the_limit = Case {
+            p: Some(SIGNIFICANCE),
+            ..DROP
+        };
+        assert_eq!(at_the_limit.verdict(), Verdict::Better);
+    }
+
+    #[test]
+    fn a_margin_of_nothing_is_met_by_exactly_nothing() {
+        let exact = Case {
+            interval: interval(0.0, 0.0),
+            harmless: harmless(Scale::Difference, 0.0, MarginKind::Absolute, 7.0),
+            p: Some(1.0),
+            ..DROP
+        };
+        assert_eq!(exact.verdict(), Verdict::Equivalent);
+        let nearly = Case {
+            interval: interval(-1e-9, 0.0),
+            ..exact
+        };
+        assert_eq!(nearly.verdict(), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_share_is_harmless_both_ways_alike() {
+        let share = harmless(Scale::Ratio, 0.1, MarginKind::Relative, 0.0);
+        assert!((share.low * share.high - 1.0).abs() < 1e-12);
+        let of_baseline = harmless(Scale::Difference, 0.1, MarginKind::Relative, 20.0);
+        assert_eq!((of_baseline.low, of_baseline.high), (-2.0, 2.0));
+    }
+}

@@ -102,6 +102,7 @@ mod tests {
 
     /// Depression scores before and after tranquillisers (Hollander and Wolfe, table 3.1).
     #[test]
+    #[expect(clippy::approx_constant, reason = "a score of 3.14 is not π")]
     fn agrees_with_hollander_and_wolfe() {
         let before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30];
         let after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29];

@@ -1,3 +1,5 @@
 //! How it is measured.
 
 pub mod sse;
+pub mod trace;
+pub mod workload;

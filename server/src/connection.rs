@@ -1,0 +1,236 @@
+//! A live TCP connection: the one place where bytes meet the socket, so that hand-off, messages a write
+//! and stalls are measured alike for every transport, and the register of all of them.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::AsFd,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use slab::Slab;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use crate::{contract::clock::now_ns, counters::Counter, meters::Meters, sys};
+
+/// A connection, shared by its [`Io`], the handlers that stream on it and the [`Register`].
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    meters: Arc<Meters>,
+    /// `sent_at` of messages handed over and not yet written.
+    unwritten: Mutex<Vec<u64>>,
+    /// Since when the socket refuses bytes; 0 when it does not.
+    stalled_since: AtomicU64,
+}
+
+impl Connection {
+    /// Notes that a message is on its way to the socket; its hand-off ends with the next write.
+    pub fn hand_over(&self, sent_at: u64) {
+        self.meters.counters.count(Counter::HandedOver);
+        self.unwritten().push(sent_at);
+    }
+
+    /// The socket, to read options and counts from.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Since when the socket refuses bytes ([`now_ns`]), if it does.
+    pub fn stalled_since(&self) -> Option<u64> {
+        Some(self.stalled_since.load(Ordering::Relaxed)).filter(|&since| since != 0)
+    }
+
+    /// Aborts the connection: the peer sees a reset, our tasks an error.
+    ///
+    /// # Errors
+    /// When the socket is not connected any more.
+    pub fn reset(&self) -> io::Result<()> {
+        sys::disconnect(self.stream.as_fd())
+    }
+
+    /// Data segments sent so far (`TCP_INFO`), 0 when the kernel does not say.
+    pub fn segments(&self) -> u64 {
+        sys::tcp_info(self.stream.as_fd()).map_or(0, |info| u64::from(info.segments_out))
+    }
+
+    /// A write went through: what was handed over is the kernel's now. A write that took only a part
+    /// counts as all of it; the rest follows within the same wake-up or stalls, which is counted apart.
+    fn written(&self) {
+        self.stalled_since.store(0, Ordering::Relaxed);
+        let mut unwritten = self.unwritten();
+        if unwritten.is_empty() {
+            return;
+        }
+        let now = now_ns();
+        self.meters.counters.count(Counter::Writes);
+        self.meters.record(|histograms| {
+            histograms
+                .messages_a_write
+                .saturating_record(unwritten.len() as u64);
+            for sent_at in unwritten.drain(..) {
+                histograms
+                    .hand_off
+                    .saturating_record(now.saturating_sub(sent_at));
+            }
+        });
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every live connection.
+#[derive(Debug, Default)]
+pub struct Register {
+    live: Mutex<Slab<Arc<Connection>>>,
+}
+
+impl Register {
+    /// Enters a connection; it leaves when the [`Io`] is dropped.
+    pub fn enter(self: &Arc<Self>, stream: TcpStream, meters: Arc<Meters>) -> Io {
+        let connection = Arc::new(Connection {
+            stream,
+            meters,
+            unwritten: Mutex::default(),
+            stalled_since: AtomicU64::new(0),
+        });
+        let slot = self.lock().insert(connection.clone());
+        Io {
+            connection,
+            slot,
+            register: self.clone(),
+        }
+    }
+
+    /// How many are live.
+    pub fn live(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// All that are live now.
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.lock()
+            .iter()
+            .map(|(_, connection)| connection.clone())
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab<Arc<Connection>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The byte stream of a [`Connection`].
+#[derive(Debug)]
+pub struct Io {
+    connection: Arc<Connection>,
+    slot: usize,
+    register: Arc<Register>,
+}
+
+impl Io {
+    /// The connection it belongs to.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Tries until the socket takes bytes, noting since when it refuses them.
+    fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.connection.stream.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    let since = &self.connection.stalled_since;
+                    // Only the first refusal dates the stall.
+                    let _ =
+                        since.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
+                    return Poll::Pending;
+                }
+            }
+            match write(&self.connection.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                result => {
+                    if result.is_ok() {
+                        self.connection.written();
+                    }
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.connection.stream.poll_read_ready(cx))?;
+            match self.connection.stream.try_read_buf(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                result => return Poll::Ready(result.map(drop)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        use rustix::net::{Shutdown, shutdown};
+        match shutdown(&self.connection.stream, Shutdown::Write) {
+            // The peer was faster: there is nothing left to shut.
+            Err(rustix::io::Errno::NOTCONN) | Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        self.register.lock().remove(self.slot);
+        let counters = &self.connection.meters.counters;
+        counters.add(Counter::SegmentsOfClosed, self.connection.segments());
+        counters.count(Counter::Closed);
+    }
+}

@@ -1,0 +1,8 @@
+//! All that crosses the wire, shared by the server and its clients so that neither can drift.
+
+pub mod ask;
+pub mod clock;
+pub mod event_id;
+pub mod message;
+pub mod notice;
+pub mod transport;

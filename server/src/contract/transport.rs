@@ -1,0 +1,89 @@
+//! The transports: how messages travel. Everything else about one is in the two files named after it.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A way for messages to travel from the server to a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Transport {
+    /// Server-sent events over an HTTP/1.1 response.
+    SseH1,
+    /// WebSocket over an HTTP/1.1 upgrade (RFC 6455).
+    WsH1,
+}
+
+impl Transport {
+    /// Every transport there is; the conformance tests iterate over it.
+    pub const ALL: [Self; 2] = [Self::SseH1, Self::WsH1];
+
+    /// The name in plans, reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SseH1 => "sse-h1",
+            Self::WsH1 => "ws-h1",
+        }
+    }
+
+    /// What it is, in a line.
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Self::SseH1 => "server-sent events over an HTTP/1.1 response",
+            Self::WsH1 => "WebSocket over an HTTP/1.1 upgrade (RFC 6455)",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No transport has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown transport `{0}`: use one of {names}", names = Transport::ALL.map(Transport::name).join(", "))]
+pub struct UnknownTransport(String);
+
+impl FromStr for Transport {
+    type Err = UnknownTransport;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|transport| transport.name() == name)
+            .ok_or_else(|| UnknownTransport(name.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Transport {
+    type Error = UnknownTransport;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
+    }
+}
+
+impl From<Transport> for String {
+    fn from(transport: Transport) -> Self {
+        transport.name().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_others_are_refused_with_the_choice() {
+        for transport in Transport::ALL {
+            assert_eq!(transport.name().parse(), Ok(transport));
+        }
+        let refusal = "sse".parse::<Transport>().unwrap_err().to_string();
+        assert!(
+            refusal.contains("`sse`") && refusal.contains("sse-h1, ws-h1"),
+            "{refusal}"
+        );
+    }
+}

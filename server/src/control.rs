@@ -1,0 +1,250 @@
+//! How a parent process drives a server it started: a line of JSON in, a line of JSON out, over the
+//! child's standard input and output.
+//!
+//! A pipe instead of a URL: nothing of it can be reached from the network or by a web page, and it
+//! takes no part in the connections that are measured. When the pipe closes, the server ends.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{
+    contract::{clock::now_ns, event_id::EventId, message::Envelope},
+    counters::Counter,
+    limits::Limits,
+    server::{Config, Shared},
+};
+
+/// First line in: what to start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Where to listen; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+    /// Which start of the server this is, from 1.
+    pub epoch: u32,
+    /// Last message of the feed in the epoch before.
+    pub previous: Option<EventId>,
+    /// Bound on live connections.
+    pub connections: usize,
+    /// What clients are told to wait before a reconnect.
+    pub retry_ms: u64,
+    /// Bytes.
+    pub ws_read_buffer: usize,
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+    /// Envelope of the feed's messages.
+    pub feed_envelope: Envelope,
+    /// Cores to run on, one worker each; empty leaves the choice to the kernel.
+    pub cores: Vec<usize>,
+    /// File of the counters, created by the parent.
+    pub counters: PathBuf,
+}
+
+impl Launch {
+    /// The configuration it describes.
+    pub fn config(&self) -> Config {
+        Config {
+            listen: vec![self.listen],
+            limits: Limits {
+                connections: self.connections,
+                ..Limits::default()
+            },
+            retry: Duration::from_millis(self.retry_ms),
+            epoch: self.epoch,
+            previous: self.previous,
+            feed_envelope: self.feed_envelope,
+            ws_read_buffer: self.ws_read_buffer,
+            nodelay: self.nodelay,
+            ..Config::default()
+        }
+    }
+}
+
+/// First line out: the server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Where.
+    pub address: SocketAddr,
+    /// Cores it may run on, as read back.
+    pub cores: Vec<usize>,
+}
+
+/// A line in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Publish on the feed at this rate, messages a second, from now on.
+    Feed {
+        /// More than 0.
+        rate: f64,
+    },
+    /// Publish these texts on the feed now, one message each.
+    Publish {
+        /// Any text.
+        texts: Vec<String>,
+    },
+    /// The warm-up is over: empty the histograms, and answer with the counts so far.
+    Mark,
+    /// Answer with counts and histograms.
+    Stats,
+    /// Reset every live connection at once.
+    Cut,
+    /// End the feed and all turns; subscribers are told the last message.
+    End,
+}
+
+/// A line out: the answer to one [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// Done; the number of connections cut or messages published, 0 otherwise.
+    Done(u64),
+    /// To `mark` and `stats`.
+    Stats(Box<Stats>),
+    /// Not a command, or it cannot be followed.
+    Refused(String),
+}
+
+/// The server's own account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// When it was taken, [`now_ns`].
+    pub at_ns: u64,
+    /// Counters by name.
+    pub counters: BTreeMap<String, u64>,
+    /// Connections live now.
+    pub live_connections: u64,
+    /// Subscriptions live now.
+    pub live_streams: u64,
+    /// Data segments sent by all connections so far, live and closed (`TCP_INFO`).
+    pub segments: u64,
+    /// HdrHistogram V2 encodings, base64, by name.
+    pub histograms: BTreeMap<String, String>,
+    /// Effective settings, read back from a live connection where one is open.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Follows commands until the parent closes the pipe.
+///
+/// # Errors
+/// When the pipe breaks; the server should end then too.
+pub async fn attend(
+    shared: Arc<Shared>,
+    commands: impl AsyncBufRead + Unpin,
+    mut replies: impl AsyncWrite + Unpin,
+) -> std::io::Result<()> {
+    let mut lines = commands.lines();
+    while let Some(line) = lines.next_line().await? {
+        let reply = match serde_json::from_str(&line) {
+            Ok(command) => follow(&shared, command),
+            Err(error) => Reply::Refused(format!("not a command: {error}")),
+        };
+        let mut line = serde_json::to_vec(&reply).unwrap_or_default();
+        line.push(b'\n');
+        replies.write_all(&line).await?;
+        replies.flush().await?;
+    }
+    Ok(())
+}
+
+fn follow(shared: &Arc<Shared>, command: Command) -> Reply {
+    match command {
+        Command::Feed { rate } if rate > 0.0 && rate.is_finite() => {
+            tokio::spawn(shared.source().feed(shared.feed.clone(), rate));
+            Reply::Done(0)
+        }
+        Command::Feed { rate } => {
+            Reply::Refused(format!("a rate of {rate} messages a second cannot be run"))
+        }
+        Command::Publish { texts } => {
+            texts
+                .iter()
+                .for_each(|text| shared.feed.publish(now_ns(), text));
+            Reply::Done(texts.len() as u64)
+        }
+        Command::Mark => {
+            let stats = stats(shared);
+            shared.meters.reset();
+            Reply::Stats(Box::new(stats))
+        }
+        Command::Stats => Reply::Stats(Box::new(stats(shared))),
+        Command::Cut => {
+            let cut = shared
+                .register
+                .all()
+                .iter()
+                .filter(|connection| connection.reset().is_ok())
+                .count() as u64;
+            shared.meters.counters.add(Counter::Cut, cut);
+            Reply::Done(cut)
+        }
+        Command::End => {
+            shared.end_streams();
+            Reply::Done(0)
+        }
+    }
+}
+
+fn stats(shared: &Shared) -> Stats {
+    let counters = &shared.meters.counters;
+    let live = shared.register.all();
+    let live_segments: u64 = live.iter().map(|connection| connection.segments()).sum();
+    let histograms = shared.meters.histograms().encoded();
+    let mut settings = BTreeMap::from([
+        (
+            "ws_read_buffer_bytes".to_owned(),
+            shared.config.ws_read_buffer.to_string(),
+        ),
+        (
+            "feed_envelope".to_owned(),
+            shared.config.feed_envelope.name().to_owned(),
+        ),
+        (
+            "retry_ms".to_owned(),
+            shared.config.retry.as_millis().to_string(),
+        ),
+        ("flush".to_owned(), "ready".to_owned()),
+    ]);
+    if let Some(connection) = live.first() {
+        let socket = connection.socket();
+        let read_back = [
+            ("nodelay", socket.nodelay().map(|on| on.to_string()).ok()),
+            (
+                "send_buffer_bytes",
+                rustix::net::sockopt::socket_send_buffer_size(socket)
+                    .map(|n| n.to_string())
+                    .ok(),
+            ),
+            (
+                "receive_buffer_bytes",
+                rustix::net::sockopt::socket_recv_buffer_size(socket)
+                    .map(|n| n.to_string())
+                    .ok(),
+            ),
+            (
+                "congestion_control",
+                rustix::net::sockopt::tcp_congestion(socket).ok(),
+            ),
+        ];
+        settings.extend(
+            read_back
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
+    }
+    Stats {
+        at_ns: now_ns(),
+        counters: counters.snapshot(),
+        live_connections: live.len() as u64,
+        live_streams: counters.read(Counter::Subscribed) - counters.read(Counter::Unsubscribed),
+        segments: counters.read(Counter::SegmentsOfClosed) + live_segments,
+        histograms: histograms
+            .into_iter()
+            .map(|(name, bytes)| (name.to_owned(), BASE64_STANDARD.encode(bytes)))
+            .collect(),
+        settings,
+    }
+}

@@ -1,0 +1,444 @@
+//! A stream and its subscribers: bounded fan-out from one replay log.
+//!
+//! Our own, not a broadcast channel, because replaying history and joining the live stream must be one
+//! step: with two structures a message falls between them or arrives twice.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+use slab::Slab;
+
+use crate::{
+    contract::{
+        clock::now_ns,
+        event_id::EventId,
+        message::{Envelope, Stamps, encode},
+    },
+    counters::Counter,
+    history::{History, Read},
+    meters::Meters,
+    transport::sse,
+};
+
+/// Number of the feed's stream; turns count from 1.
+pub const FEED: u64 = 0;
+
+/// A message, encoded once for all its subscribers.
+#[derive(Debug)]
+pub struct Message {
+    /// Its identity.
+    pub id: EventId,
+    /// When it was encoded, [`now_ns`].
+    pub sent_at: u64,
+    /// The envelope with the text in it: the payload of every transport.
+    pub payload: Utf8Bytes,
+    event: OnceLock<Bytes>,
+    event_with_id: OnceLock<Bytes>,
+}
+
+impl Message {
+    /// As a server-sent event, framed at the first call and shared from then on.
+    pub fn event(&self, with_id: bool) -> Bytes {
+        let (cell, id) = if with_id {
+            (&self.event_with_id, Some(self.id))
+        } else {
+            (&self.event, None)
+        };
+        cell.get_or_init(|| sse::frame(None, id, &self.payload))
+            .clone()
+    }
+}
+
+/// A stream: the feed, or one turn.
+#[derive(Debug)]
+pub struct Topic {
+    epoch: u32,
+    stream: u64,
+    envelope: Envelope,
+    known_limit: usize,
+    meters: Arc<Meters>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    history: History<Arc<Message>>,
+    ended: Option<bool>,
+    /// One slot a subscription: who is to be woken.
+    listeners: Slab<Option<Waker>>,
+    /// Numbers of subscribers met so far: they are owed every message from then on.
+    known: HashSet<u64>,
+    /// The same for strangers, who cannot be known again.
+    strangers: u64,
+}
+
+/// What a subscription yields.
+#[derive(Debug)]
+pub enum Item {
+    /// The next message.
+    Message(Arc<Message>),
+    /// So many messages were discarded: the subscription had fallen behind the log.
+    Dropped(u64),
+    /// The stream is over.
+    End {
+        /// Its last message.
+        last: EventId,
+        /// Whether it was stopped before its planned end.
+        cancelled: bool,
+    },
+}
+
+/// As many subscribers are known as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this stream knows {0} subscribers already, which is its limit: leave `subscriber` out or come back later"
+)]
+pub struct TooManyKnown(usize);
+
+impl Topic {
+    /// An empty stream that holds `history` messages and knows again up to `known_limit` subscribers.
+    pub fn new(
+        (epoch, stream): (u32, u64),
+        envelope: Envelope,
+        history: usize,
+        known_limit: usize,
+        meters: Arc<Meters>,
+    ) -> Arc<Self> {
+        let state = State {
+            history: History::new(history),
+            ended: None,
+            listeners: Slab::new(),
+            known: HashSet::new(),
+            strangers: 0,
+        };
+        Arc::new(Self {
+            epoch,
+            stream,
+            envelope,
+            known_limit,
+            meters,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Stamps and encodes a text and wakes the subscribers; nothing once the stream has ended.
+    pub fn publish(&self, scheduled_at: u64, text: &str) {
+        let waiting = {
+            let mut state = self.lock();
+            if state.ended.is_some() {
+                return;
+            }
+            let seq = state.history.last() + 1;
+            let sent_at = now_ns();
+            let stamps = Stamps {
+                stream: self.stream,
+                seq,
+                scheduled_at,
+                sent_at,
+            };
+            state.history.push(Arc::new(Message {
+                id: self.id(seq),
+                sent_at,
+                payload: encode(self.envelope, &stamps, text).into(),
+                event: OnceLock::new(),
+                event_with_id: OnceLock::new(),
+            }));
+            let counters = &self.meters.counters;
+            counters.add(Counter::Owed, state.known.len() as u64 + state.strangers);
+            counters.count(Counter::Published);
+            if self.stream == FEED {
+                counters.set(Counter::FeedSeq, seq);
+            }
+            state.waiting()
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends the stream; subscribers read what is left, then [`Item::End`]. The first call counts.
+    pub fn end(&self, cancelled: bool) {
+        let waiting = {
+            let mut state = self.lock();
+            state.ended.get_or_insert(cancelled);
+            state.waiting()
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether [`Topic::end`] was called.
+    pub fn ended(&self) -> bool {
+        self.lock().ended.is_some()
+    }
+
+    /// Sequence number of the newest message, 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.lock().history.last()
+    }
+
+    /// Subscriptions alive.
+    pub fn listeners(&self) -> usize {
+        self.lock().listeners.len()
+    }
+
+    /// Identity of message `seq` of this stream.
+    pub fn id(&self, seq: u64) -> EventId {
+        EventId {
+            epoch: self.epoch,
+            stream: self.stream,
+            seq,
+        }
+    }
+
+    /// Joins after message `after`, or after the newest one.
+    ///
+    /// # Errors
+    /// When `subscriber` is new and as many as allowed are known.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        subscriber: Option<u64>,
+        after: Option<u64>,
+    ) -> Result<Joined, TooManyKnown> {
+        let mut state = self.lock();
+        match subscriber {
+            None => state.strangers += 1,
+            Some(number) if state.known.contains(&number) => {}
+            Some(_) if state.known.len() >= self.known_limit => {
+                return Err(TooManyKnown(self.known_limit));
+            }
+            Some(number) => {
+                state.known.insert(number);
+            }
+        }
+        let last = state.history.last();
+        let asked = after.unwrap_or(last).min(last);
+        let missing = match state.history.read(asked + 1) {
+            Read::Missing(missing) => missing,
+            Read::Item(_) | Read::Future => 0,
+        };
+        let slot = state.listeners.insert(None);
+        drop(state);
+        self.meters.counters.count(Counter::Subscribed);
+        let after = asked + missing;
+        let stranger = subscriber.is_none();
+        let subscription = Subscription {
+            topic: self.clone(),
+            slot,
+            after,
+            stranger,
+            stopped: false,
+        };
+        Ok(Joined {
+            after: self.id(after),
+            missing,
+            subscription,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes everybody who waits, to be woken once the lock is released.
+    fn waiting(&mut self) -> Vec<Waker> {
+        self.listeners
+            .iter_mut()
+            .filter_map(|(_, waker)| waker.take())
+            .collect()
+    }
+}
+
+/// A new subscription and where it begins.
+#[derive(Debug)]
+pub struct Joined {
+    /// The last message before it.
+    pub after: EventId,
+    /// Messages between the one asked for and `after`, which the log no longer holds.
+    pub missing: u64,
+    /// Yields what follows.
+    pub subscription: Subscription,
+}
+
+/// A position in a stream. Dropping it leaves the stream.
+#[derive(Debug)]
+pub struct Subscription {
+    topic: Arc<Topic>,
+    slot: usize,
+    after: u64,
+    stranger: bool,
+    stopped: bool,
+}
+
+impl Subscription {
+    /// The next item, or pending with the waker kept.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        let topic = self.topic.clone();
+        let mut state = topic.lock();
+        if let Some(item) = self.advance(&state) {
+            return Poll::Ready(item);
+        }
+        if let Some(waker) = state.listeners.get_mut(self.slot) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The next item.
+    pub async fn next(&mut self) -> Item {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next item, if there is one now.
+    pub fn try_next(&mut self) -> Option<Item> {
+        let topic = self.topic.clone();
+        let state = topic.lock();
+        self.advance(&state)
+    }
+
+    /// Stops on the subscriber's wish: a turn for good, the feed for this subscription alone.
+    pub fn stop(&mut self) {
+        if self.topic.stream == FEED {
+            self.stopped = true;
+        } else {
+            self.topic.end(true);
+        }
+    }
+
+    fn advance(&mut self, state: &State) -> Option<Item> {
+        if self.stopped {
+            return Some(Item::End {
+                last: self.topic.id(self.after),
+                cancelled: true,
+            });
+        }
+        match state.history.read(self.after + 1) {
+            Read::Item(message) => {
+                self.after += 1;
+                Some(Item::Message(message))
+            }
+            Read::Missing(count) => {
+                self.after += count;
+                self.topic.meters.counters.add(Counter::Dropped, count);
+                Some(Item::Dropped(count))
+            }
+            Read::Future => {
+                let last = self.topic.id(state.history.last());
+                state.ended.map(|cancelled| Item::End { last, cancelled })
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.topic.lock();
+        state.listeners.remove(self.slot);
+        if self.stranger {
+            state.strangers -= 1;
+        }
+        drop(state);
+        self.topic.meters.counters.count(Counter::Unsubscribed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::Counters;
+
+    fn topic(history: usize) -> (Arc<Topic>, Arc<Meters>) {
+        let meters = Arc::new(Meters::new(Counters::private().unwrap()));
+        (
+            Topic::new((1, 0), Envelope::Minimal, history, 2, meters.clone()),
+            meters,
+        )
+    }
+
+    fn seqs(subscription: &mut Subscription) -> Vec<u64> {
+        std::iter::from_fn(|| match subscription.try_next() {
+            Some(Item::Message(message)) => Some(message.id.seq),
+            _ => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_message_is_encoded_once_for_all() {
+        let (topic, _) = topic(4);
+        let [mut a, mut b] = [1, 2].map(|n| topic.subscribe(Some(n), None).unwrap().subscription);
+        topic.publish(1, "x");
+        let (Some(Item::Message(a)), Some(Item::Message(b))) = (a.try_next(), b.try_next()) else {
+            panic!()
+        };
+        assert!(Arc::ptr_eq(&a, &b));
+        assert_eq!(a.event(true).as_ptr(), b.event(true).as_ptr());
+    }
+
+    #[test]
+    fn resumes_after_an_id_and_says_what_history_no_longer_holds() {
+        let (topic, _) = topic(3);
+        (0..5).for_each(|n| topic.publish(n, "x"));
+        let mut joined = topic.subscribe(None, Some(3)).unwrap();
+        assert_eq!((joined.after.seq, joined.missing), (3, 0));
+        assert_eq!(seqs(&mut joined.subscription), [4, 5]);
+        let mut joined = topic.subscribe(None, Some(0)).unwrap();
+        assert_eq!((joined.after.seq, joined.missing), (2, 2));
+        assert_eq!(seqs(&mut joined.subscription), [3, 4, 5]);
+        let joined = topic.subscribe(None, Some(99)).unwrap();
+        assert_eq!(
+            (joined.after.seq, joined.missing),
+            (5, 0),
+            "an id from the future joins live"
+        );
+    }
+
+    #[test]
+    fn a_slow_reader_is_told_what_it_lost_and_the_books_balance() {
+        let (topic, meters) = topic(3);
+        let mut slow = topic.subscribe(Some(1), None).unwrap().subscription;
+        (0..5).for_each(|n| topic.publish(n, "x"));
+        topic.end(false);
+        assert!(matches!(slow.try_next(), Some(Item::Dropped(2))));
+        assert_eq!(seqs(&mut slow), [3, 4, 5]);
+        assert!(
+            matches!(slow.try_next(), Some(Item::End { last, cancelled: false }) if last.seq == 5)
+        );
+        let read = |counter| meters.counters.read(counter);
+        assert_eq!(read(Counter::Owed), 5);
+        assert_eq!(read(Counter::Dropped), 2);
+        drop(slow);
+        assert_eq!(
+            (read(Counter::Subscribed), read(Counter::Unsubscribed)),
+            (1, 1)
+        );
+    }
+
+    #[test]
+    fn a_known_subscriber_is_owed_what_it_misses_between_connections_and_a_stranger_is_not() {
+        let (topic, meters) = topic(8);
+        let known = topic.subscribe(Some(1), None).unwrap();
+        let stranger = topic.subscribe(None, None).unwrap();
+        topic.publish(0, "x");
+        drop((known, stranger));
+        topic.publish(0, "x");
+        let again = topic.subscribe(Some(1), None).unwrap();
+        topic.publish(0, "x");
+        assert_eq!(meters.counters.read(Counter::Owed), 4);
+        drop(again);
+    }
+
+    #[test]
+    fn knows_only_so_many() {
+        let (topic, _) = topic(1);
+        let _kept: Vec<_> = (0..2)
+            .map(|n| topic.subscribe(Some(n), None).unwrap())
+            .collect();
+        assert_eq!(topic.subscribe(Some(9), None).unwrap_err(), TooManyKnown(2));
+        assert!(topic.subscribe(Some(1), None).is_ok());
+    }
+}

@@ -1,0 +1,67 @@
+//! Every bound of the server in one place, each with its reason; what a bound refuses or discards is
+//! counted under the [`Counter`](crate::counters::Counter) its documentation names.
+
+use std::time::Duration;
+
+/// The bounds. All are in force on every transport alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Live connections; the next is closed at once (`refused_connections`). 1,024 leaves room below
+    /// the usual soft limit of open files once that is raised; a trial asks for what it needs.
+    pub connections: usize,
+    /// Time for a request's head to be complete, from the connection's start or the last response's
+    /// end (`refused_headers`). Ten seconds is a slow phone, not a patient attacker.
+    pub header_time: Duration,
+    /// Bytes of a request's head (`refused_headers`): twice what browsers send with large cookies.
+    pub header_bytes: usize,
+    /// Header fields of a request (`refused_headers`): browsers send about 20.
+    pub header_count: usize,
+    /// Bytes of a request's body (`refused_bodies`): a long prompt.
+    pub body_bytes: usize,
+    /// Bytes of a message that a WebSocket client sends (`refused_bodies`): the same prompt.
+    pub message_bytes: usize,
+    /// Messages a feed holds for slow readers and for resume: at 50 messages a second it reaches back
+    /// 80 s. What falls out before a reader took it is `dropped`.
+    pub feed_history: usize,
+    /// The same for a turn: the longest answer in the real traces has 1,899 tokens.
+    pub turn_history: usize,
+    /// Tokens of one turn (`refused_asks`).
+    pub turn_tokens: u32,
+    /// Longest schedule of one turn (`refused_asks`): nobody waits an hour for an answer.
+    pub turn_time: Duration,
+    /// Turns streaming at once (`refused_asks`): one a connection, and those awaiting a resume.
+    pub turns: usize,
+    /// Turns that outlived their connection or finished, kept for resume (oldest forgotten first,
+    /// `forgotten_turns`).
+    pub retained_turns: usize,
+    /// Subscribers whose return a feed recognizes (`refused_asks` for the next one).
+    pub known_subscribers: usize,
+    /// How long a socket may refuse bytes before its connection is reset (`closed_stalled`): a reader
+    /// that stopped reading, not a slow link.
+    pub write_stall: Duration,
+    /// From the wish to stop until connections that have not ended are dropped: longer than any
+    /// goodbye, shorter than a supervisor's patience.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            header_time: Duration::from_secs(10),
+            header_bytes: 16 * 1_024,
+            header_count: 100,
+            body_bytes: 64 * 1_024,
+            message_bytes: 64 * 1_024,
+            feed_history: 4_096,
+            turn_history: 2_048,
+            turn_tokens: 8_192,
+            turn_time: Duration::from_secs(3_600),
+            turns: 4_096,
+            retained_turns: 256,
+            known_subscribers: 65_536,
+            write_stall: Duration::from_secs(10),
+            shutdown: Duration::from_secs(5),
+        }
+    }
+}

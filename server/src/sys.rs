@@ -1,0 +1,309 @@
+//! What the safe libraries do not offer: a few kernel calls, one registration and one shared mapping.
+//!
+//! The one module of the project that may be unsafe. `rustix` wraps neither `TCP_INFO`, `SO_MEMINFO`,
+//! a `connect` to `AF_UNSPEC`, nor another process's CPU clock; and a file mapping is unsafe by nature,
+//! since another process may write to it. Tokio's safe registration of a descriptor is deprecated.
+#![allow(unsafe_code)]
+
+use std::{
+    fs::OpenOptions,
+    io,
+    mem::{self, MaybeUninit},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::atomic::AtomicU64,
+};
+
+use memmap2::MmapRaw;
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// What `TCP_INFO` says of a connection (`struct tcp_info`, linux/tcp.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// Segments with data sent (RFC 4898 tcpEStatsPerfDataSegsOut).
+    pub segments_out: u32,
+    /// Segments with data received.
+    pub segments_in: u32,
+    /// Payload bytes that the peer has acknowledged.
+    pub bytes_acked: u64,
+    /// Payload bytes received.
+    pub bytes_received: u64,
+    /// Segments retransmitted.
+    pub retransmits: u32,
+    /// Smoothed round trip, microseconds.
+    pub rtt_us: u32,
+}
+
+/// Reads `TCP_INFO`.
+///
+/// # Errors
+/// When it is not a TCP socket.
+pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+    let info: RawTcpInfo = socket_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    Ok(TcpInfo {
+        segments_out: info.data_segs_out,
+        segments_in: info.data_segs_in,
+        bytes_acked: info.bytes_acked,
+        bytes_received: info.bytes_received,
+        retransmits: info.total_retrans,
+        rtt_us: info.rtt,
+    })
+}
+
+/// Bytes of kernel memory that a socket's queues take: what is charged to it for received and for sent
+/// data, and the forward allocation it holds in reserve (`SO_MEMINFO`).
+///
+/// # Errors
+/// When it is not a socket.
+pub fn socket_memory_bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    // Indices of linux/sock_diag.h.
+    const RMEM_ALLOC: usize = 0;
+    const WMEM_ALLOC: usize = 2;
+    const FWD_ALLOC: usize = 4;
+    let values: [u32; 9] = socket_option(socket, libc::SOL_SOCKET, libc::SO_MEMINFO)?;
+    Ok([RMEM_ALLOC, WMEM_ALLOC, FWD_ALLOC]
+        .map(|index| u64::from(values[index]))
+        .iter()
+        .sum())
+}
+
+/// Aborts a TCP connection: the peer gets a reset, and our side `ECONNRESET`.
+///
+/// A `connect` to `AF_UNSPEC` is Linux's way to dissolve an association (connect(2)); on an established
+/// connection it sends RST. It works from any task that can borrow the socket, while closing with a
+/// zero linger would need the last owner.
+///
+/// # Errors
+/// When the socket is not connected.
+pub fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: an all-zero sockaddr is a valid value of plain integers.
+    let mut address: libc::sockaddr = unsafe { mem::zeroed() };
+    address.sa_family = libc::AF_UNSPEC as libc::sa_family_t;
+    let length = mem::size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as it is borrowed, and the address is valid for
+    // reads of `length` bytes.
+    check(unsafe { libc::connect(socket.as_raw_fd(), &raw const address, length) })
+}
+
+/// CPU time that all threads of a process have used, user and system, in nanoseconds.
+///
+/// # Errors
+/// When there is no such process.
+pub fn process_cpu_ns(pid: u32) -> io::Result<u64> {
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: `clock` is valid for writes.
+    let code = unsafe { libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) };
+    if code != 0 {
+        return Err(io::Error::from_raw_os_error(code));
+    }
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is valid for writes.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Registers a descriptor with the runtime, to learn when it can be read.
+///
+/// # Errors
+/// When the runtime cannot watch it.
+pub fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, which the `AsyncFd`
+    // does only after it has deregistered.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
+}
+
+/// Counters in memory that several processes may share and that outlives each of them.
+#[derive(Debug)]
+pub struct SharedCounters {
+    mapping: MmapRaw,
+}
+
+impl SharedCounters {
+    /// How many there are.
+    pub const CELLS: usize = 128;
+
+    const BYTES: usize = Self::CELLS * mem::size_of::<AtomicU64>();
+
+    /// Creates or empties the file and maps it, all zero.
+    ///
+    /// # Errors
+    /// When the file cannot be made or mapped.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
+        file.set_len(Self::BYTES as u64)?;
+        Ok(Self {
+            mapping: MmapRaw::map_raw(&file)?,
+        })
+    }
+
+    /// Maps a file that [`SharedCounters::create`] made.
+    ///
+    /// # Errors
+    /// When the file is missing or has another size.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let bytes = file.metadata()?.len();
+        if bytes != Self::BYTES as u64 {
+            let reason = format!("a counter file has {} bytes, this one {bytes}", Self::BYTES);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(Self {
+            mapping: MmapRaw::map_raw(&file)?,
+        })
+    }
+
+    /// Counters of this process alone.
+    ///
+    /// # Errors
+    /// When the kernel gives no memory.
+    pub fn private() -> io::Result<Self> {
+        Ok(Self {
+            mapping: memmap2::MmapMut::map_anon(Self::BYTES)?.into(),
+        })
+    }
+
+    /// One of them.
+    ///
+    /// # Panics
+    /// When `index` is not below [`SharedCounters::CELLS`].
+    pub fn cell(&self, index: usize) -> &AtomicU64 {
+        assert!(
+            index < Self::CELLS,
+            "a counter file has {} cells",
+            Self::CELLS
+        );
+        // SAFETY: the mapping is page-aligned, as long as `BYTES` (checked on opening), and lives as
+        // long as `self`; every process touches the cells only through atomics. The files are private
+        // temporary ones of a parent and its child, so nobody truncates them underneath us.
+        unsafe { &*self.mapping.as_ptr().cast::<AtomicU64>().add(index) }
+    }
+}
+
+fn socket_option<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<T> {
+    // Zeroed, since an older kernel answers with a shorter structure.
+    let mut value = MaybeUninit::<T>::zeroed();
+    let mut length = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, `value` is valid for writes of `length` bytes.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            value.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    })?;
+    // SAFETY: callers ask for structures of plain integers, for which every bit pattern is valid.
+    Ok(unsafe { value.assume_init() })
+}
+
+fn check(code: i32) -> io::Result<()> {
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// `struct tcp_info` up to `tcpi_data_segs_out`; libc's copy ends earlier.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct RawTcpInfo {
+    /// States, options and window scales.
+    head: [u8; 8],
+    /// rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets, the four times, pmtu,
+    /// rcv_ssthresh.
+    before_rtt: [u32; 15],
+    rtt: u32,
+    /// rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space.
+    after_rtt: [u32; 7],
+    total_retrans: u32,
+    pacing_rate: u64,
+    max_pacing_rate: u64,
+    bytes_acked: u64,
+    bytes_received: u64,
+    segs_out: u32,
+    segs_in: u32,
+    notsent_bytes: u32,
+    min_rtt: u32,
+    data_segs_in: u32,
+    data_segs_out: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+        os::fd::AsFd,
+        sync::atomic::Ordering,
+    };
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn tcp_info_counts_bytes_and_segments() {
+        let (mut client, mut server) = pair();
+        for _ in 0..3 {
+            server.write_all(b"12345").unwrap();
+            client.read_exact(&mut [0; 5]).unwrap();
+        }
+        assert_eq!(tcp_info(server.as_fd()).unwrap().segments_out, 3);
+        let received = tcp_info(client.as_fd()).unwrap();
+        assert_eq!((received.segments_in, received.bytes_received), (3, 15));
+    }
+
+    #[test]
+    fn socket_memory_grows_with_what_is_unread() {
+        let (client, mut server) = pair();
+        assert_eq!(socket_memory_bytes(client.as_fd()).unwrap(), 0);
+        server.write_all(&[0; 4_096]).unwrap();
+        client.peek(&mut [0]).unwrap();
+        assert!(socket_memory_bytes(client.as_fd()).unwrap() >= 4_096);
+    }
+
+    #[test]
+    fn disconnect_resets_both_ends() {
+        let (mut client, mut server) = pair();
+        disconnect(server.as_fd()).unwrap();
+        assert_eq!(
+            client.read(&mut [0]).unwrap_err().kind(),
+            io::ErrorKind::ConnectionReset
+        );
+        assert!(server.write(b"x").is_err());
+    }
+
+    #[test]
+    fn a_process_uses_cpu_and_a_missing_one_is_an_error() {
+        assert!(process_cpu_ns(std::process::id()).unwrap() > 0);
+        // One more than the largest pid that Linux gives.
+        assert!(process_cpu_ns(4_194_305).is_err());
+    }
+
+    #[test]
+    fn counters_are_shared_through_the_file_and_survive_their_writer() {
+        let path = tempfile::tempdir().unwrap().keep().join("counters");
+        let parent = SharedCounters::create(&path).unwrap();
+        let child = SharedCounters::open(&path).unwrap();
+        child.cell(127).fetch_add(7, Ordering::Relaxed);
+        drop(child);
+        assert_eq!(parent.cell(127).load(Ordering::Relaxed), 7);
+        std::fs::write(&path, b"short").unwrap();
+        assert!(SharedCounters::open(&path).is_err());
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,173 @@
+//! WebSocket: asks in, subscriptions out, on one connection (RFC 6455).
+
+use std::{pin::pin, sync::Arc};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use futures_util::{SinkExt, StreamExt};
+
+use crate::{
+    connection::Connection,
+    contract::{ask::Ask, notice::Notice},
+    counters::Counter,
+    hub::{Item, Subscription},
+    server::Shared,
+};
+
+/// Serves one connection until either end closes it.
+///
+/// One stream at a time, as a chat has: the next prompt follows the end of the turn before it.
+pub async fn serve(mut socket: WebSocket, shared: Arc<Shared>, connection: Arc<Connection>) {
+    // Every way out is a normal end: the peer left, was cut, or we are shutting down. Each is counted
+    // by the connection's own counters.
+    let _ = converse(&mut socket, &shared, &connection).await;
+}
+
+/// The peer is gone.
+struct Gone;
+
+impl From<axum::Error> for Gone {
+    fn from(_: axum::Error) -> Self {
+        Self
+    }
+}
+
+async fn converse(
+    socket: &mut WebSocket,
+    shared: &Shared,
+    connection: &Connection,
+) -> Result<(), Gone> {
+    let mut streaming: Option<Subscription> = None;
+    let mut stopping = pin!(shared.stopping());
+    loop {
+        tokio::select! {
+            // The stream first: each poll of the socket for reading clears the library's read buffer,
+            // which costs more than the message when done twice for each.
+            biased;
+            item = next(&mut streaming) => tell(socket, connection, &mut streaming, item).await?,
+            incoming = socket.next() => match incoming.ok_or(Gone)? {
+                Ok(Message::Text(text)) => hear(socket, shared, &mut streaming, &text).await?,
+                Ok(Message::Binary(_)) => {
+                    shared.meters.counters.count(Counter::RefusedBodies);
+                    return close(socket, shared, close_code::UNSUPPORTED, "asks are text messages of JSON").await;
+                }
+                // The library answers pings and closes by itself.
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => {}
+                Err(_) => {
+                    shared.meters.counters.count(Counter::RefusedBodies);
+                    return Err(Gone);
+                }
+            },
+            () = &mut stopping => {
+                // The goodbye of an ended stream must not be overtaken by the close.
+                if let Some(item) = streaming.as_mut().and_then(Subscription::try_next) {
+                    tell(socket, connection, &mut streaming, item).await?;
+                }
+                return close(socket, shared, close_code::AWAY, "the server is shutting down").await;
+            }
+        }
+    }
+}
+
+/// The next item, never while nothing streams.
+async fn next(streaming: &mut Option<Subscription>) -> Item {
+    match streaming {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Acts on an ask.
+async fn hear(
+    socket: &mut WebSocket,
+    shared: &Shared,
+    streaming: &mut Option<Subscription>,
+    text: &str,
+) -> Result<(), Gone> {
+    let refuse = |reason: String| Notice::Refused { reason };
+    let answer = match serde_json::from_str(text) {
+        Err(error) => {
+            shared.meters.counters.count(Counter::RefusedBodies);
+            refuse(format!(
+                "not an ask: {error}; send {{\"chat\":{{…}}}}, {{\"feed\":{{…}}}} or \"cancel\""
+            ))
+        }
+        Ok(Ask::Cancel) => {
+            if let Some(subscription) = streaming {
+                subscription.stop();
+            }
+            return Ok(());
+        }
+        Ok(_) if streaming.is_some() => {
+            shared.meters.counters.count(Counter::RefusedAsks);
+            refuse(
+                "a stream is running on this connection: wait for its end or send \"cancel\""
+                    .into(),
+            )
+        }
+        Ok(Ask::Chat(ask)) => match shared.chat(&ask) {
+            Ok((hello, subscription)) => {
+                *streaming = Some(subscription);
+                hello
+            }
+            Err(refusal) => refuse(refusal.to_string()),
+        },
+        Ok(Ask::Feed(ask)) => match shared.subscribe(&ask) {
+            Ok((hello, subscription)) => {
+                *streaming = Some(subscription);
+                hello
+            }
+            Err(refusal) => refuse(refusal.to_string()),
+        },
+    };
+    Ok(socket.send(Message::Text(answer.encode().into())).await?)
+}
+
+/// Sends an item and all that are ready behind it, then flushes once: `flush=ready`.
+async fn tell(
+    socket: &mut WebSocket,
+    connection: &Connection,
+    streaming: &mut Option<Subscription>,
+    mut item: Item,
+) -> Result<(), Gone> {
+    loop {
+        let ended = matches!(item, Item::End { .. });
+        socket.feed(Message::Text(text(connection, item))).await?;
+        if ended {
+            *streaming = None;
+        }
+        match streaming.as_mut().and_then(Subscription::try_next) {
+            Some(next) => item = next,
+            None => return Ok(socket.flush().await?),
+        }
+    }
+}
+
+fn text(connection: &Connection, item: Item) -> Utf8Bytes {
+    match item {
+        Item::Message(message) => {
+            connection.hand_over(message.sent_at);
+            message.payload.clone()
+        }
+        Item::Dropped(count) => Notice::Dropped { count }.encode().into(),
+        Item::End { last, cancelled } => Notice::End { last, cancelled }.encode().into(),
+    }
+}
+
+/// Says goodbye and waits a bounded time for the peer to do the same.
+async fn close(
+    socket: &mut WebSocket,
+    shared: &Shared,
+    code: u16,
+    reason: &'static str,
+) -> Result<(), Gone> {
+    socket
+        .send(Message::Close(Some(CloseFrame {
+            code,
+            reason: reason.into(),
+        })))
+        .await?;
+    let answered = async { while let Some(Ok(_)) = socket.next().await {} };
+    // A peer that does not answer loses nothing by the connection's end.
+    let _ = tokio::time::timeout(shared.config.limits.shutdown, answered).await;
+    Ok(())
+}

@@ -19,14 +19,25 @@ pub fn cores() -> io::Result<Vec<usize>> {
 /// starts.
 ///
 /// # Errors
-/// When none of them exists or is allowed.
-pub fn pin(cores: &[usize]) -> io::Result<()> {
+/// When one of them does not exist or is not allowed; the kernel alone would quietly leave it out.
+pub fn pin(wanted: &[usize]) -> io::Result<()> {
+    let cannot = |reason: &dyn std::fmt::Display| {
+        io::Error::other(format!("cannot pin to cores {wanted:?}: {reason}"))
+    };
     let mut set = CpuSet::new();
-    cores
-        .iter()
-        .filter(|&&core| core < CpuSet::MAX_CPU)
-        .for_each(|&core| set.set(core));
-    Ok(sched_setaffinity(None, &set)?)
+    for &core in wanted {
+        if core >= CpuSet::MAX_CPU {
+            return Err(cannot(&format!("there is no core {core}")));
+        }
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).map_err(|error| cannot(&error))?;
+    let effective = cores()?;
+    if effective.len() as u32 == set.count() {
+        Ok(())
+    } else {
+        Err(cannot(&format!("only {effective:?} are available")))
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +52,10 @@ mod tests {
             pin(&[last]).unwrap();
             assert_eq!(cores().unwrap(), [last]);
             assert!(pin(&[]).is_err());
+            for missing in [CpuSet::MAX_CPU - 1, CpuSet::MAX_CPU] {
+                let error = pin(&[last, missing]).unwrap_err().to_string();
+                assert!(error.contains("cannot pin"), "{error}");
+            }
         })
         .join()
         .unwrap();

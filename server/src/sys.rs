@@ -1,12 +1,12 @@
 //! What the safe libraries do not offer: a few kernel calls, one registration and one shared mapping.
 //!
-//! The one module of the project that may be unsafe. `rustix` wraps neither `TCP_INFO`, `SO_MEMINFO`,
-//! a `connect` to `AF_UNSPEC`, nor another process's CPU clock; and a file mapping is unsafe by nature,
-//! since another process may write to it. Tokio's safe registration of a descriptor is deprecated.
+//! The one module of the project that may be unsafe. `rustix` wraps neither `TCP_INFO`, `SO_MEMINFO` nor
+//! another process's CPU clock; and a file mapping is unsafe by nature, since another process may write
+//! to it. Tokio's safe registration of a descriptor is deprecated.
 #![allow(unsafe_code)]
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io,
     mem::{self, MaybeUninit},
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
@@ -37,9 +37,10 @@ pub struct TcpInfo {
 /// Reads `TCP_INFO`.
 ///
 /// # Errors
-/// When it is not a TCP socket.
+/// When it is not a TCP socket, or the kernel is older than Linux 4.6 and does not count segments.
 pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
-    let info: RawTcpInfo = socket_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    let info: RawTcpInfo = socket_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO)
+        .map_err(|error| context("read TCP_INFO", error))?;
     Ok(TcpInfo {
         segments_out: info.data_segs_out,
         segments_in: info.data_segs_in,
@@ -50,18 +51,24 @@ pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     })
 }
 
-/// Bytes of kernel memory that a socket's queues take: what is charged to it for received and for sent
-/// data, and the forward allocation it holds in reserve (`SO_MEMINFO`).
+/// Bytes of kernel memory that a socket's queues take now (`SO_MEMINFO`): received and not yet read, sent
+/// or waiting to be sent until acknowledged, options, and the backlog; with the kernel's overhead.
+///
+/// Left out are `wmem_alloc`, clones on their way down of what the send queue counts already, and
+/// `fwd_alloc`, a reserve in the kernel's books with no memory behind it. The socket itself is slab
+/// memory and not in here either.
 ///
 /// # Errors
-/// When it is not a socket.
+/// When it is not a socket, or the kernel is older than Linux 4.12.
 pub fn socket_memory_bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // Indices of linux/sock_diag.h.
     const RMEM_ALLOC: usize = 0;
-    const WMEM_ALLOC: usize = 2;
-    const FWD_ALLOC: usize = 4;
-    let values: [u32; 9] = socket_option(socket, libc::SOL_SOCKET, libc::SO_MEMINFO)?;
-    Ok([RMEM_ALLOC, WMEM_ALLOC, FWD_ALLOC]
+    const WMEM_QUEUED: usize = 5;
+    const OPTMEM: usize = 6;
+    const BACKLOG: usize = 7;
+    let values: [u32; 9] = socket_option(socket, libc::SOL_SOCKET, libc::SO_MEMINFO)
+        .map_err(|error| context("read SO_MEMINFO", error))?;
+    Ok([RMEM_ALLOC, WMEM_QUEUED, OPTMEM, BACKLOG]
         .map(|index| u64::from(values[index]))
         .iter()
         .sum())
@@ -74,35 +81,18 @@ pub fn socket_memory_bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
 /// zero linger would need the last owner.
 ///
 /// # Errors
-/// When the socket is not connected.
+/// When it is not a socket that can be connected.
 pub fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: an all-zero sockaddr is a valid value of plain integers.
-    let mut address: libc::sockaddr = unsafe { mem::zeroed() };
-    address.sa_family = libc::AF_UNSPEC as libc::sa_family_t;
-    let length = mem::size_of::<libc::sockaddr>() as libc::socklen_t;
-    // SAFETY: the descriptor is open for as long as it is borrowed, and the address is valid for
-    // reads of `length` bytes.
-    check(unsafe { libc::connect(socket.as_raw_fd(), &raw const address, length) })
+    rustix::net::connect_unspec(socket).map_err(|error| context("reset a connection", error.into()))
 }
 
 /// CPU time that all threads of a process have used, user and system, in nanoseconds.
 ///
 /// # Errors
-/// When there is no such process.
+/// When there is no such process: once its parent has waited for it, there is none.
 pub fn process_cpu_ns(pid: u32) -> io::Result<u64> {
-    let mut clock: libc::clockid_t = 0;
-    // SAFETY: `clock` is valid for writes.
-    let code = unsafe { libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) };
-    if code != 0 {
-        return Err(io::Error::from_raw_os_error(code));
-    }
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is valid for writes.
-    check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
-    Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    cpu_clock_ns(pid)
+        .map_err(|error| context(&format!("read the CPU time of process {pid}"), error))
 }
 
 /// Registers a descriptor with the runtime, to learn when it can be read.
@@ -127,21 +117,23 @@ impl SharedCounters {
 
     const BYTES: usize = Self::CELLS * mem::size_of::<AtomicU64>();
 
-    /// Creates or empties the file and maps it, all zero.
+    /// Creates the file, which must not exist yet, and maps it, all zero.
+    ///
+    /// An old file is not emptied: whoever still maps it would die of `SIGBUS`.
     ///
     /// # Errors
-    /// When the file cannot be made or mapped.
+    /// When the file exists, or cannot be made or mapped.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
+        OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
-        file.set_len(Self::BYTES as u64)?;
-        Ok(Self {
-            mapping: MmapRaw::map_raw(&file)?,
-        })
+            .create_new(true)
+            .open(path)
+            .and_then(|file| {
+                file.set_len(Self::BYTES as u64)?;
+                Self::map(&file)
+            })
+            .map_err(|error| context(&format!("make the counter file {}", path.display()), error))
     }
 
     /// Maps a file that [`SharedCounters::create`] made.
@@ -149,14 +141,22 @@ impl SharedCounters {
     /// # Errors
     /// When the file is missing or has another size.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .and_then(|file| Self::map(&file))
+            .map_err(|error| context(&format!("open the counter file {}", path.display()), error))
+    }
+
+    fn map(file: &File) -> io::Result<Self> {
         let bytes = file.metadata()?.len();
         if bytes != Self::BYTES as u64 {
-            let reason = format!("a counter file has {} bytes, this one {bytes}", Self::BYTES);
+            let reason = format!("it has {bytes} bytes where counters have {}", Self::BYTES);
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(Self {
-            mapping: MmapRaw::map_raw(&file)?,
+            mapping: MmapRaw::map_raw(file)?,
         })
     }
 
@@ -165,8 +165,10 @@ impl SharedCounters {
     /// # Errors
     /// When the kernel gives no memory.
     pub fn private() -> io::Result<Self> {
+        let mapping = memmap2::MmapMut::map_anon(Self::BYTES)
+            .map_err(|error| context("map memory for counters", error))?;
         Ok(Self {
-            mapping: memmap2::MmapMut::map_anon(Self::BYTES)?.into(),
+            mapping: mapping.into(),
         })
     }
 
@@ -180,15 +182,46 @@ impl SharedCounters {
             "a counter file has {} cells",
             Self::CELLS
         );
-        // SAFETY: the mapping is page-aligned, as long as `BYTES` (checked on opening), and lives as
-        // long as `self`; every process touches the cells only through atomics. The files are private
-        // temporary ones of a parent and its child, so nobody truncates them underneath us.
+        // SAFETY: the mapping is page-aligned, as long as `BYTES` (checked by `map`), and lives as long
+        // as `self`; every process touches the cells only through atomics. The files are temporary
+        // ones of a parent and its child, and neither changes their length once they are made.
         unsafe { &*self.mapping.as_ptr().cast::<AtomicU64>().add(index) }
     }
 }
 
-fn socket_option<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<T> {
-    // Zeroed, since an older kernel answers with a shorter structure.
+fn cpu_clock_ns(pid: u32) -> io::Result<u64> {
+    let pid = libc::pid_t::try_from(pid)
+        .ok()
+        // The kernel takes 0 for the caller.
+        .filter(|&pid| pid > 0)
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: `clock` is valid for writes.
+    let code = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
+    if code != 0 {
+        return Err(io::Error::from_raw_os_error(code));
+    }
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is valid for writes.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Types for which any bytes are a valid value.
+///
+/// # Safety
+/// Only for integers and structures of them without padding.
+unsafe trait PlainData: Copy {}
+
+// SAFETY: integers, and the fields' sizes add up to the structure's (asserted below it).
+unsafe impl PlainData for RawTcpInfo {}
+// SAFETY: integers.
+unsafe impl PlainData for [u32; 9] {}
+
+fn socket_option<T: PlainData>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<T> {
     let mut value = MaybeUninit::<T>::zeroed();
     let mut length = mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: the descriptor is borrowed, `value` is valid for writes of `length` bytes.
@@ -201,8 +234,18 @@ fn socket_option<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::
             &raw mut length,
         )
     })?;
-    // SAFETY: callers ask for structures of plain integers, for which every bit pattern is valid.
+    // An older kernel knows fewer fields; zeros in their place would pass for measurements.
+    if (length as usize) < mem::size_of::<T>() {
+        let reason = "this kernel is too old to know all that is asked";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+    }
+    // SAFETY: all bytes are initialised, and by `PlainData` any bytes are a value.
     Ok(unsafe { value.assume_init() })
+}
+
+/// Says what was attempted; the kind stays.
+fn context(attempt: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {attempt}: {error}"))
 }
 
 fn check(code: i32) -> io::Result<()> {
@@ -238,6 +281,14 @@ struct RawTcpInfo {
     data_segs_out: u32,
 }
 
+const _: () = {
+    assert!(mem::offset_of!(RawTcpInfo, total_retrans) == 100);
+    assert!(
+        mem::size_of::<RawTcpInfo>() == 160,
+        "the sum of its fields: no padding"
+    );
+};
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -265,6 +316,10 @@ mod tests {
         assert_eq!(tcp_info(server.as_fd()).unwrap().segments_out, 3);
         let received = tcp_info(client.as_fd()).unwrap();
         assert_eq!((received.segments_in, received.bytes_received), (3, 15));
+
+        let no_socket = tempfile::tempfile().unwrap();
+        let error = tcp_info(no_socket.as_fd()).unwrap_err().to_string();
+        assert!(error.contains("cannot read TCP_INFO"), "{error}");
     }
 
     #[test]
@@ -277,6 +332,18 @@ mod tests {
     }
 
     #[test]
+    fn socket_memory_counts_what_a_peer_that_does_not_read_leaves_queued() {
+        let (_client, mut server) = pair();
+        server.set_nonblocking(true).unwrap();
+        let mut queued = 0;
+        while let Ok(bytes) = server.write(&[0; 65_536]) {
+            queued += bytes;
+        }
+        let window = socket_memory_bytes(server.as_fd()).unwrap();
+        assert!(window >= 65_536, "{window} of {queued}");
+    }
+
+    #[test]
     fn disconnect_resets_both_ends() {
         let (mut client, mut server) = pair();
         disconnect(server.as_fd()).unwrap();
@@ -284,26 +351,49 @@ mod tests {
             client.read(&mut [0]).unwrap_err().kind(),
             io::ErrorKind::ConnectionReset
         );
+        assert!(server.read(&mut [0]).is_err());
         assert!(server.write(b"x").is_err());
+    }
+
+    #[tokio::test]
+    async fn disconnect_wakes_a_task_that_waits_to_read() {
+        use tokio::io::AsyncReadExt;
+
+        let (_client, server) = pair();
+        let other = server.try_clone().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let mut server = tokio::net::TcpStream::from_std(server).unwrap();
+        let reader = tokio::spawn(async move { server.read_u8().await });
+        tokio::task::yield_now().await;
+        disconnect(other.as_fd()).unwrap();
+        assert!(reader.await.unwrap().is_err());
     }
 
     #[test]
     fn a_process_uses_cpu_and_a_missing_one_is_an_error() {
         assert!(process_cpu_ns(std::process::id()).unwrap() > 0);
         // One more than the largest pid that Linux gives.
-        assert!(process_cpu_ns(4_194_305).is_err());
+        let error = process_cpu_ns(4_194_305).unwrap_err().to_string();
+        assert!(error.contains("CPU time of process 4194305"), "{error}");
+        assert!(process_cpu_ns(0).is_err() && process_cpu_ns(u32::MAX).is_err());
     }
 
     #[test]
     fn counters_are_shared_through_the_file_and_survive_their_writer() {
-        let path = tempfile::tempdir().unwrap().keep().join("counters");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("counters");
         let parent = SharedCounters::create(&path).unwrap();
         let child = SharedCounters::open(&path).unwrap();
         child.cell(127).fetch_add(7, Ordering::Relaxed);
         drop(child);
         assert_eq!(parent.cell(127).load(Ordering::Relaxed), 7);
-        std::fs::write(&path, b"short").unwrap();
-        assert!(SharedCounters::open(&path).is_err());
-        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        let again = SharedCounters::create(&path).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(parent.cell(127).load(Ordering::Relaxed), 7);
+
+        let short = folder.path().join("short");
+        std::fs::write(&short, b"short").unwrap();
+        let error = SharedCounters::open(&short).unwrap_err().to_string();
+        assert!(error.contains("5 bytes"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! How it is measured.
 
+pub mod command;
+pub mod refusal;
 pub mod sse;
 pub mod trace;
 pub mod workload;

@@ -8,15 +8,11 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tower::ServiceExt;
 
 use crate::{
-    connection::Register,
+    connection::{Io, Register},
     contract::{
         ask::{ChatAsk, FeedAsk},
         clock::now_ns,
@@ -385,7 +381,9 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
             }
             Ok((stream, _)) => {
                 counters.count(Counter::Accepted);
-                tokio::spawn(serve(stream, app.clone(), shared.clone()));
+                // Entered here, not in its task: a burst must not outrun the count it is held to.
+                let io = shared.register.enter(stream, shared.meters.clone());
+                tokio::spawn(serve(io, app.clone(), shared.clone()));
             }
             Err(error) => {
                 counters.count(Counter::FailedAccepts);
@@ -396,13 +394,12 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, app: Router, shared: Arc<Shared>) {
-    if let Err(error) = stream.set_nodelay(shared.config.nodelay) {
+async fn serve(io: Io, app: Router, shared: Arc<Shared>) {
+    let connection = io.connection().clone();
+    if let Err(error) = connection.socket().set_nodelay(shared.config.nodelay) {
         tracing::debug!(%error, "the connection was gone before it was served");
         return;
     }
-    let io = shared.register.enter(stream, shared.meters.clone());
-    let connection = io.connection().clone();
     let app = app.map_request(move |mut request: hyper::Request<_>| {
         request.extensions_mut().insert(connection.clone());
         request

@@ -4,6 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
 use crate::{
     connection::Connection,
@@ -52,9 +53,10 @@ async fn converse(
                 }
                 // The library answers pings and closes by itself.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => {}
-                Err(_) => {
+                Err(error) => {
+                    let (code, reason) = breach(error).ok_or(Gone)?;
                     shared.meters.counters.count(Counter::RefusedBodies);
-                    return Err(Gone);
+                    return close(socket, shared, code, reason).await;
                 }
             },
             () = &mut stopping => {
@@ -150,6 +152,19 @@ fn text(connection: &Connection, item: Item) -> Utf8Bytes {
         }
         Item::Dropped(count) => Notice::Dropped { count }.encode().into(),
         Item::End { last, cancelled } => Notice::End { last, cancelled }.encode().into(),
+    }
+}
+
+/// What the peer did against the rules, as the close that names it (RFC 6455 §7.4.1); none when it is
+/// merely gone.
+fn breach(error: axum::Error) -> Option<(u16, &'static str)> {
+    let error = error.into_inner().downcast::<tungstenite::Error>().ok()?;
+    match *error {
+        tungstenite::Error::Capacity(_) => Some((close_code::SIZE, "the message is too large")),
+        tungstenite::Error::Utf8(_) => Some((close_code::INVALID, "text messages are UTF-8")),
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) => Some((close_code::PROTOCOL, "not by RFC 6455")),
+        _ => None,
     }
 }
 

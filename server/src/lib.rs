@@ -1,16 +1,19 @@
 //! What is measured: a server that streams the same messages over server-sent events and WebSocket.
 
 pub mod affinity;
+pub mod compat;
 pub mod connection;
 pub mod contract;
 pub mod control;
 pub mod corpus;
 pub mod counters;
+pub mod guard;
 pub mod history;
 pub mod hub;
 pub mod limits;
 pub mod meters;
 pub mod pacer;
+pub mod problem;
 pub mod routes;
 pub mod server;
 pub mod source;

@@ -18,6 +18,8 @@ pub struct Limits {
     pub header_count: usize,
     /// Bytes of a request's body (`refused_bodies`): a long prompt.
     pub body_bytes: usize,
+    /// Time for a request's body to arrive (`refused_bodies`): the same slow phone.
+    pub body_time: Duration,
     /// Bytes of a message that a WebSocket client sends (`refused_bodies`): the same prompt.
     pub message_bytes: usize,
     /// Messages a feed holds for slow readers and for resume: at 50 messages a second it reaches back
@@ -52,6 +54,7 @@ impl Default for Limits {
             header_bytes: 16 * 1_024,
             header_count: 100,
             body_bytes: 64 * 1_024,
+            body_time: Duration::from_secs(10),
             message_bytes: 64 * 1_024,
             feed_history: 4_096,
             turn_history: 2_048,

@@ -1,11 +1,14 @@
-//! Which URL serves what.
+//! Which URL serves what, and what every request passes on its way there.
 //!
 //! | URL | Serves |
 //! |---|---|
-//! | `GET /sse/chat`, `POST /sse/chat` | one turn as server-sent events; the ask is the query or the JSON body |
+//! | `GET /sse/chat`, `POST /sse/chat` | one turn as server-sent events; the ask is the query or the JSON body. An `EventSource` knows no fields, so a `GET` that says nothing of `resume` means `resume=true`: the ids make its own reconnect continue the turn |
 //! | `GET /sse/feed`, `POST /sse/feed` | the feed as server-sent events |
 //! | `GET /ws` | WebSocket: asks as text messages, streams back |
 //! | `GET /health` | `ok` |
+//! | `GET /`, `GET /sse`, `POST /fetch-sse`, `POST /api/gpt/get` | the articles' samples, to any origin ([`articles`](crate::compat::articles)) |
+//!
+//! What is refused is answered with a JSON error ([`Problem`]).
 
 use std::sync::Arc;
 
@@ -14,33 +17,60 @@ use axum::{
     extract::{
         DefaultBodyLimit, FromRequestParts, Query, State, WebSocketUpgrade,
         rejection::{JsonRejection, QueryRejection},
+        ws::rejection::WebSocketUpgradeRejection,
     },
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{HeaderMap, Method, StatusCode, Uri, request::Parts},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
-use serde_json::json;
+use serde::Deserialize;
 
 use crate::{
+    compat::articles,
     connection::Connection,
     contract::{
         ask::{ChatAsk, FeedAsk},
         event_id::EventId,
     },
     counters::Counter,
+    guard,
+    problem::Problem,
     server::{Refusal, Shared},
     transport::{sse, ws},
 };
 
 /// The whole service.
 pub fn router(shared: Arc<Shared>) -> Router {
+    let upgrades_only = from_fn_with_state(shared.clone(), guard::upgrade);
     Router::new()
         .route("/sse/chat", get(chat_by_query).post(chat_by_body))
         .route("/sse/feed", get(feed_by_query).post(feed_by_body))
-        .route("/ws", get(websocket))
+        .route("/ws", any(websocket).layer(upgrades_only))
         .route("/health", get("ok"))
+        .method_not_allowed_fallback(wrong_method)
+        .merge(articles::router())
+        .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(shared.config.limits.body_bytes))
+        .layer(from_fn_with_state(shared.clone(), guard::body_in_time))
+        .layer(from_fn_with_state(shared.clone(), guard::own_host))
         .with_state(shared)
+}
+
+/// 404. The path is not echoed: it may be 16 KiB of anything.
+async fn nothing_here() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "nothing here: try /, /sse/chat, /sse/feed or /ws",
+    )
+}
+
+/// 405; the framework adds `Allow`.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{} does not answer to {method}", uri.path()),
+    )
 }
 
 type Connected = Extension<Arc<Connection>>;
@@ -50,12 +80,27 @@ async fn chat_by_query(
     State(shared): App,
     Extension(connection): Connected,
     LastEventId(last): LastEventId,
+    said: Result<Query<OfEventSource>, QueryRejection>,
     ask: Result<Query<ChatAsk>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(ask) = ask.map_err(|rejection| {
-        Problem::unreadable(&shared, rejection.status(), rejection.body_text())
-    })?;
+    let Query(mut ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
+    // What makes this unreadable has made the ask unreadable.
+    ask.resume = said.map_or(true, |Query(said)| said.resume);
     chat(&shared, connection, last, ask)
+}
+
+/// What an ask by query means when it leaves `resume` out.
+#[derive(Deserialize)]
+#[serde(default)]
+struct OfEventSource {
+    resume: bool,
+}
+
+impl Default for OfEventSource {
+    fn default() -> Self {
+        Self { resume: true }
+    }
 }
 
 async fn chat_by_body(
@@ -64,9 +109,8 @@ async fn chat_by_body(
     LastEventId(last): LastEventId,
     ask: Result<Json<ChatAsk>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(ask) = ask.map_err(|rejection| {
-        Problem::unreadable(&shared, rejection.status(), rejection.body_text())
-    })?;
+    let Json(ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
     chat(&shared, connection, last, ask)
 }
 
@@ -92,9 +136,8 @@ async fn feed_by_query(
     LastEventId(last): LastEventId,
     ask: Result<Query<FeedAsk>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(ask) = ask.map_err(|rejection| {
-        Problem::unreadable(&shared, rejection.status(), rejection.body_text())
-    })?;
+    let Query(ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
     feed(&shared, connection, last, ask)
 }
 
@@ -104,9 +147,8 @@ async fn feed_by_body(
     LastEventId(last): LastEventId,
     ask: Result<Json<FeedAsk>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(ask) = ask.map_err(|rejection| {
-        Problem::unreadable(&shared, rejection.status(), rejection.body_text())
-    })?;
+    let Json(ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
     feed(&shared, connection, last, ask)
 }
 
@@ -124,14 +166,18 @@ fn feed(
 async fn websocket(
     State(shared): App,
     Extension(connection): Connected,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejection| {
+        shared.meters.counters.count(Counter::RefusedUpgrades);
+        Problem::new(rejection.status(), rejection.body_text())
+    })?;
     let limits = &shared.config.limits;
-    upgrade
+    Ok(upgrade
         .read_buffer_size(shared.config.ws_read_buffer)
         .max_message_size(limits.message_bytes)
         .max_frame_size(limits.message_bytes)
-        .on_upgrade(move |socket| ws::serve(socket, shared, connection))
+        .on_upgrade(move |socket| ws::serve(socket, shared, connection)))
 }
 
 /// `Last-Event-ID`, when it is one of ours: a stranger's means a fresh start, as the standard has it.
@@ -149,26 +195,10 @@ fn last_event_id(headers: &HeaderMap) -> Option<EventId> {
     headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
-/// A refused request: status and a JSON body `{"error": "…"}`.
-#[derive(Debug)]
-pub struct Problem {
-    status: StatusCode,
-    message: String,
-}
-
-impl Problem {
-    /// A refusal with this status.
-    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
-    }
-
-    fn unreadable(shared: &Shared, status: StatusCode, message: String) -> Self {
-        shared.meters.counters.count(Counter::RefusedBodies);
-        Self { status, message }
-    }
+/// A body or query that could not be read.
+pub(crate) fn unreadable(shared: &Shared, status: StatusCode, message: String) -> Problem {
+    shared.meters.counters.count(Counter::RefusedBodies);
+    Problem::new(status, message)
 }
 
 impl From<Refusal> for Problem {
@@ -178,15 +208,6 @@ impl From<Refusal> for Problem {
             Refusal::UnknownTurn(_) | Refusal::Complete => StatusCode::NOT_FOUND,
             Refusal::Turns(_) | Refusal::Subscribers(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self {
-            status,
-            message: refusal.to_string(),
-        }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.message }))).into_response()
+        Self::new(status, refusal.to_string())
     }
 }

@@ -56,6 +56,8 @@ pub struct Config {
     pub ws_read_buffer: usize,
     /// Whether TCP_NODELAY is set.
     pub nodelay: bool,
+    /// From one event of the articles' demo to the next: a second, as published.
+    pub articles_period: Duration,
 }
 
 impl Default for Config {
@@ -72,6 +74,7 @@ impl Default for Config {
             feed_rate: None,
             ws_read_buffer: 4 * 1_024,
             nodelay: true,
+            articles_period: Duration::from_secs(1),
         }
     }
 }

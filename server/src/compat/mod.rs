@@ -1,0 +1,3 @@
+//! Endpoints that others defined.
+
+pub mod articles;

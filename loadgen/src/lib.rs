@@ -1,6 +1,7 @@
 //! How it is measured.
 
 pub mod command;
+pub mod meter;
 pub mod refusal;
 pub mod sse;
 pub mod trace;

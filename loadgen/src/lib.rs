@@ -1,8 +1,21 @@
-//! How it is measured.
+//! How it is measured: plans, trials, clients and meters.
 
+pub mod arm;
+pub mod audience;
+pub mod bench;
+pub mod chat;
+pub mod client;
 pub mod command;
+pub mod experiment;
+pub mod ledger;
 pub mod meter;
+pub mod quantity;
+pub mod recorder;
 pub mod refusal;
+pub mod server_process;
 pub mod sse;
+pub mod subscriber;
 pub mod trace;
+pub mod trial;
+pub mod window;
 pub mod workload;

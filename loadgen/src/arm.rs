@@ -1,0 +1,74 @@
+//! An arm: one transport with all its factor levels.
+
+use pushbench_reports::record::{self, Facts};
+use pushbench_server::contract::{message::Envelope, transport::Transport};
+use serde::{Deserialize, Serialize};
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Unique in a plan; the transport's name when a plan file leaves it out.
+    #[serde(default)]
+    pub label: String,
+    /// How its messages travel.
+    pub transport: Transport,
+    /// The arm that this one repeats under another label: the A/A control.
+    #[serde(default)]
+    pub control_of: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub factors: Factors,
+}
+
+/// The knobs that are not the transport, at the levels of a tuned server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Factors {
+    /// Read buffer of the server's WebSocket connections. `tungstenite`'s default is 131,072, cleared
+    /// at each read; 4,096 holds any prompt.
+    pub ws_read_buffer_bytes: u32,
+    /// Whether the server sets TCP_NODELAY.
+    pub nodelay: bool,
+    /// How tokens are wrapped.
+    pub envelope: Envelope,
+}
+
+impl Default for Factors {
+    fn default() -> Self {
+        Self {
+            ws_read_buffer_bytes: 4_096,
+            nodelay: true,
+            envelope: Envelope::Minimal,
+        }
+    }
+}
+
+impl Factors {
+    /// Name and level of each, as the record has them.
+    pub fn facts(&self) -> Facts {
+        let Self {
+            ws_read_buffer_bytes,
+            nodelay,
+            envelope,
+        } = self;
+        [
+            ("ws_read_buffer_bytes", ws_read_buffer_bytes.to_string()),
+            ("nodelay", nodelay.to_string()),
+            ("envelope", envelope.name().to_owned()),
+        ]
+        .map(|(name, level)| (name.to_owned(), level))
+        .into()
+    }
+}
+
+impl From<&Arm> for record::Arm {
+    fn from(arm: &Arm) -> Self {
+        Self {
+            label: arm.label.clone(),
+            transport: arm.transport.name().to_owned(),
+            control_of: arm.control_of.clone(),
+            factors: arm.factors.facts(),
+        }
+    }
+}

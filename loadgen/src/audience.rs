@@ -1,0 +1,128 @@
+//! All subscribers of the feed in one trial, and the proof that they are there: a count of live streams
+//! that both ends agree on.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    bench::{Bench, Broken},
+    recorder::Recorder,
+    server_process::ServerProcess,
+    subscriber::{Crowd, Outcome, Subscriber},
+};
+
+/// How long all subscribers may take to join or to leave: hundreds of times what they need.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Subscribers and what they share.
+#[derive(Debug)]
+pub struct Audience {
+    template: Subscriber,
+    subscribers: JoinSet<Outcome>,
+    joined: u64,
+}
+
+impl Audience {
+    /// Nobody yet. `reconnect` makes members come back after a cut.
+    pub fn new(bench: &Bench, server: &ServerProcess, reconnect: bool) -> Self {
+        let template = Subscriber {
+            transport: bench.arm.transport,
+            server: server.address(),
+            number: 0,
+            resume: false,
+            reconnect,
+            pacer: bench.pacer.clone(),
+            recorder: Arc::new(Mutex::new(Recorder::new(0..0))),
+            crowd: Arc::new(Crowd::default()),
+        };
+        Self {
+            template,
+            subscribers: JoinSet::new(),
+            joined: 0,
+        }
+    }
+
+    /// Adds members until there are `count`; `resume` says of a member's number whether it asks for
+    /// what it missed. Returns when all are live at both ends; fewer make the trial invalid.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn grow(
+        &mut self,
+        bench: &mut Bench,
+        server: &mut ServerProcess,
+        count: u32,
+        resume: impl Fn(u64) -> bool,
+    ) -> Result<(), Broken> {
+        while self.joined < u64::from(count) {
+            let number = self.joined;
+            self.joined += 1;
+            let subscriber = Subscriber {
+                number,
+                resume: resume(number),
+                ..self.template.clone()
+            };
+            self.subscribers.spawn(subscriber.run());
+            // Below the listener's backlog, so that nobody's SYN is dropped and retried a second later.
+            if self.joined.is_multiple_of(64) {
+                let _ = timeout(PATIENCE, self.crowd().reaches(self.joined as usize)).await;
+            }
+        }
+        // Whether it was reached is asked of both ends next.
+        let _ = timeout(PATIENCE, self.crowd().reaches(count as usize)).await;
+        self.verify(bench, server, count).await
+    }
+
+    /// Holds the client's and the server's count of live streams against what was asked.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn verify(
+        &self,
+        bench: &mut Bench,
+        server: &mut ServerProcess,
+        count: u32,
+    ) -> Result<(), Broken> {
+        let (clients, stats) = (self.crowd().live() as u64, server.stats(false).await?);
+        if clients != u64::from(count) || stats.live_streams != clients {
+            bench.invalid(format!(
+                "{count} live streams were asked for, the clients have {clients}, the server {}",
+                stats.live_streams
+            ));
+        }
+        Ok(())
+    }
+
+    /// Who is live, and when that changed.
+    pub fn crowd(&self) -> &Arc<Crowd> {
+        &self.template.crowd
+    }
+
+    /// What was recorded; hold it briefly.
+    pub fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.template
+            .recorder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until everyone has had the stream's goodbye; what each saw, in no order.
+    ///
+    /// # Errors
+    /// When somebody hangs.
+    pub async fn leave(mut self) -> Result<Vec<Outcome>, Broken> {
+        let mut outcomes = Vec::new();
+        let all = async {
+            while let Some(outcome) = self.subscribers.join_next().await {
+                outcomes.extend(outcome.ok());
+            }
+        };
+        let left = timeout(PATIENCE, all).await;
+        left.map_err(|_| Broken::Waited("every subscriber had the feed's goodbye".into()))?;
+        Ok(outcomes)
+    }
+}

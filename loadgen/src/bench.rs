@@ -1,0 +1,327 @@
+//! What an experiment works at: the arm's server, a pacer, and the record that fills up.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use hdrhistogram::{
+    Histogram,
+    serialization::{Deserializer, V2DeflateSerializer, interval_log::IntervalLogWriterBuilder},
+};
+use pushbench_reports::record::{Books, Record};
+use pushbench_server::{
+    contract::{event_id::EventId, transport::Transport},
+    control::{Launch, Stats},
+    counters::Counter,
+    hub::FEED,
+    pacer::Pacer,
+    sys,
+};
+
+use crate::{
+    arm::Arm,
+    client::Ended,
+    ledger::Ledger,
+    server_process::{ServerError, ServerProcess},
+    trace::Trace,
+};
+
+/// Where a trial runs.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The program that serves; normally ourselves, another build or a stand-in in tests.
+    pub server_binary: PathBuf,
+    /// The run's directory.
+    pub directory: PathBuf,
+    /// Cores of the server; empty leaves the choice to the kernel.
+    pub server_cores: Vec<usize>,
+    /// Cores of the generator, for the record; the caller has pinned it.
+    pub generator_cores: Vec<usize>,
+}
+
+/// One trial's bench.
+#[derive(Debug)]
+pub struct Bench {
+    /// Whose trial it is.
+    pub arm: Arm,
+    /// The same for all arms of a round.
+    pub seed: u64,
+    /// Real traffic, if it is replayed.
+    pub trace: Option<Arc<Trace>>,
+    /// The generator's one pacer.
+    pub pacer: Pacer,
+    /// Fills up.
+    pub record: Record,
+    site: Site,
+    scratch: tempfile::TempDir,
+    epoch: u32,
+}
+
+/// The experiment itself is broken; nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The server does not start or answer.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A connection that every trial needs could not be had.
+    #[error("cannot connect {transport} to {server}: {source}")]
+    Connect {
+        /// Which transport.
+        transport: Transport,
+        /// Where.
+        server: SocketAddr,
+        /// Why not.
+        source: Ended,
+    },
+    /// Files, timers.
+    #[error("cannot {attempt}: {source}")]
+    Io {
+        /// What was attempted.
+        attempt: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something that should have happened did not in a very long time.
+    #[error("gave up waiting until {0}")]
+    Waited(String),
+}
+
+impl Broken {
+    /// Wraps a system error with what was attempted.
+    pub fn io(attempt: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            attempt: attempt.into(),
+            source,
+        }
+    }
+}
+
+impl Bench {
+    /// A bench for one trial; `record` holds what is known before it.
+    ///
+    /// # Errors
+    /// When there is no place for temporary files or no timer.
+    pub fn new(
+        arm: Arm,
+        seed: u64,
+        trace: Option<Arc<Trace>>,
+        record: Record,
+        site: Site,
+    ) -> Result<Self, Broken> {
+        let scratch = tempfile::tempdir().map_err(Broken::io("create a temporary directory"))?;
+        let pacer = Pacer::start().map_err(Broken::io("start the generator's pacer"))?;
+        Ok(Self {
+            arm,
+            seed,
+            trace,
+            pacer,
+            record,
+            site,
+            scratch,
+            epoch: 0,
+        })
+    }
+
+    /// A second bench for the same arm, with a record of its own that nobody keeps.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub fn aside(&self) -> Result<Self, Broken> {
+        let record = Record {
+            metrics: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            invalid: Vec::new(),
+            ..self.record.clone()
+        };
+        Self::new(
+            self.arm.clone(),
+            self.seed,
+            self.trace.clone(),
+            record,
+            self.site.clone(),
+        )
+    }
+
+    /// Starts the arm's server, the next epoch of this trial.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_server(
+        &mut self,
+        connections: u32,
+        retry: Duration,
+    ) -> Result<ServerProcess, Broken> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        self.start_server_at(any, connections, retry, None).await
+    }
+
+    /// The same at a known address, after the epoch whose last feed message was `previous`.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_server_at(
+        &mut self,
+        listen: SocketAddr,
+        connections: u32,
+        retry: Duration,
+        previous: Option<EventId>,
+    ) -> Result<ServerProcess, Broken> {
+        self.epoch += 1;
+        let factors = self.arm.factors;
+        let launch = Launch {
+            listen,
+            epoch: self.epoch,
+            previous,
+            connections: connections as usize,
+            retry_ms: retry.as_millis() as u64,
+            ws_read_buffer: factors.ws_read_buffer_bytes as usize,
+            nodelay: factors.nodelay,
+            feed_envelope: factors.envelope,
+            cores: self.site.server_cores.clone(),
+            counters: self.scratch.path().join(format!("counters-{}", self.epoch)),
+        };
+        let server =
+            ServerProcess::start(&self.site.server_binary, &launch, self.scratch.path()).await?;
+        self.setting("transport", self.arm.transport.name());
+        self.setting("server_cores", format!("{:?}", server.cores()));
+        self.setting(
+            "generator_cores",
+            format!("{:?}", self.site.generator_cores),
+        );
+        Ok(server)
+    }
+
+    /// The epoch of the latest server.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The last feed message of a server, dead or alive.
+    pub fn last_of_feed(&self, server: &ServerProcess) -> EventId {
+        EventId {
+            epoch: self.epoch,
+            stream: FEED,
+            seq: server.counters().read(Counter::FeedSeq),
+        }
+    }
+
+    /// Notes a figure.
+    pub fn metric(&mut self, name: &str, value: impl Into<Option<f64>>) {
+        self.record.metrics.insert(name.to_owned(), value.into());
+    }
+
+    /// Notes an effective setting.
+    pub fn setting(&mut self, name: &str, value: impl Into<String>) {
+        self.record.settings.insert(name.to_owned(), value.into());
+    }
+
+    /// Says why the trial does not measure what it claims.
+    pub fn invalid(&mut self, reason: impl Into<String>) {
+        self.record.invalid.push(reason.into());
+    }
+
+    /// Counts something of the generator's.
+    pub fn count(&mut self, name: &str, count: u64) {
+        *self.record.counters.entry(name.to_owned()).or_default() += count;
+    }
+
+    /// Writes a histogram as an interval log and notes where.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn histogram(&mut self, name: &str, histogram: &Histogram<u64>) -> Result<(), Broken> {
+        let Record {
+            trial, experiment, ..
+        } = &self.record;
+        let path = format!("histograms/{trial:04}-{experiment}-{name}.hlog");
+        write_log(&self.site.directory.join(&path), name, histogram)?;
+        self.record.histograms.insert(name.to_owned(), path);
+        Ok(())
+    }
+
+    /// Takes over the server's own account: counters, effective settings, and its histograms since the
+    /// last mark, which it returns decoded.
+    ///
+    /// # Errors
+    /// When a histogram cannot be written.
+    pub fn take_stats(
+        &mut self,
+        stats: &Stats,
+    ) -> Result<BTreeMap<String, Histogram<u64>>, Broken> {
+        for (name, count) in &stats.counters {
+            self.count(&format!("server_{name}"), *count);
+        }
+        self.record.settings.extend(stats.settings.clone());
+        let mut histograms = BTreeMap::new();
+        for (name, encoded) in &stats.histograms {
+            if let Some(histogram) = decode_histogram(encoded) {
+                self.histogram(name, &histogram)?;
+                histograms.insert(name.clone(), histogram);
+            }
+        }
+        Ok(histograms)
+    }
+
+    /// Closes the books: the server's `owed` of each epoch beside what the subscribers saw. A trial
+    /// whose books do not balance is invalid.
+    pub fn balance<'a>(&mut self, owed: &[u64], ledgers: impl Iterator<Item = &'a Ledger>) {
+        let mut books = vec![Books::default(); owed.len()];
+        for (epoch, counted) in ledgers.flat_map(Ledger::books) {
+            if let Some(books) = books.get_mut(*epoch as usize - 1) {
+                *books += *counted;
+            }
+        }
+        for ((books, owed), epoch) in books.iter_mut().zip(owed).zip(1..) {
+            books.owed = *owed;
+            if !books.balanced() {
+                let Books {
+                    owed,
+                    received,
+                    lost,
+                    dropped,
+                    ..
+                } = *books;
+                self.record.invalid.push(format!(
+                    "the books of epoch {epoch} do not balance: owed {owed}, received {received}, lost {lost}, \
+                     dropped {dropped}"
+                ));
+            }
+        }
+        self.record.books = books;
+    }
+
+    /// CPU time that the generator, this process, has used so far, nanoseconds.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn own_cpu_ns() -> Result<u64, Broken> {
+        sys::process_cpu_ns(std::process::id()).map_err(Broken::io("read the generator's CPU time"))
+    }
+}
+
+fn write_log(path: &Path, tag: &str, histogram: &Histogram<u64>) -> Result<(), Broken> {
+    let failed = || format!("write {}", path.display());
+    let mut file = io::BufWriter::new(File::create(path).map_err(Broken::io(failed()))?);
+    let mut serializer = V2DeflateSerializer::new();
+    let tag = hdrhistogram::serialization::interval_log::Tag::new(tag);
+    // A trial is one interval: it starts at 0 and its length is that of the window, in the record.
+    let log = IntervalLogWriterBuilder::new().begin_log_with(&mut file, &mut serializer);
+    let written = log.and_then(|mut log| {
+        log.write_histogram(histogram, Duration::ZERO, Duration::from_secs(1), tag)
+            .map_err(|error| io::Error::other(format!("{error:?}")))
+    });
+    written.map_err(Broken::io(failed()))?;
+    io::Write::flush(&mut file).map_err(Broken::io(failed()))
+}
+
+fn decode_histogram(encoded: &str) -> Option<Histogram<u64>> {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let bytes = BASE64_STANDARD.decode(encoded).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}

@@ -1,0 +1,344 @@
+//! The users of a chat trial: connections kept warm, turns that run, and what they saw.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use pushbench_server::{
+    contract::{
+        ask::{Ask, ChatAsk},
+        clock::now_ns,
+        message::{Envelope, decode},
+        notice::Notice,
+        transport::Transport,
+    },
+    meters::histogram,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    bench::{Bench, Broken},
+    client::{self, Ended, Wire},
+    ledger::Ledger,
+    recorder::{Previous, Recorder},
+    workload::Turn,
+};
+
+/// The users of one trial.
+pub struct Crowd {
+    transport: Transport,
+    server: SocketAddr,
+    envelope: Envelope,
+    /// Oldest first, so that every connection is used in turn and none goes stale.
+    idle: Arc<Mutex<VecDeque<Box<dyn Wire>>>>,
+    turns: JoinSet<()>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// What is counted over all turns.
+#[derive(Debug)]
+pub struct Tally {
+    /// Tokens, of turns in the window.
+    pub recorder: Recorder,
+    /// Due to first token, nanoseconds, of turns that opened a connection.
+    pub ttft_cold: Histogram<u64>,
+    /// The same of turns on an open one.
+    pub ttft_warm: Histogram<u64>,
+    /// Woken − due, nanoseconds: how late turns were started.
+    pub send_lag: Histogram<u64>,
+    /// Round trips to the first token, connecting included.
+    pub trips_cold: Mean,
+    /// The same on an open connection.
+    pub trips_warm: Mean,
+    /// Turns started.
+    pub turns: u64,
+    /// Turns that the window's end cut.
+    pub cut: u64,
+    /// Why turns failed.
+    pub failures: Vec<String>,
+    /// All turns' accounts added up.
+    pub ledgers: Ledger,
+}
+
+/// A running mean.
+#[derive(Debug, Default)]
+pub struct Mean {
+    sum: u64,
+    count: u64,
+}
+
+impl Mean {
+    fn add(&mut self, value: u64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// The mean, or none of nothing.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum as f64 / self.count as f64)
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            recorder: Recorder::new(0..0),
+            ttft_cold: histogram(),
+            ttft_warm: histogram(),
+            send_lag: histogram(),
+            trips_cold: Mean::default(),
+            trips_warm: Mean::default(),
+            turns: 0,
+            cut: 0,
+            failures: Vec::new(),
+            ledgers: Ledger::default(),
+        }
+    }
+
+    /// The warm-up is over from `window.start` on.
+    pub fn open(&mut self, window: std::ops::Range<u64>) {
+        self.recorder = Recorder::new(window);
+    }
+}
+
+impl Crowd {
+    /// Nobody yet.
+    pub fn new(bench: &Bench, server: SocketAddr) -> Self {
+        Self {
+            transport: bench.arm.transport,
+            server,
+            envelope: bench.arm.factors.envelope,
+            idle: Arc::default(),
+            turns: JoinSet::new(),
+            tally: Arc::new(Mutex::new(Tally::new())),
+        }
+    }
+
+    /// Opens the connections that warm turns reuse, and lets each carry a turn of one token.
+    ///
+    /// # Errors
+    /// When one cannot be had.
+    pub async fn warm(&mut self, connections: u32) -> Result<(), Broken> {
+        for _ in 0..connections {
+            let wire = client::connect(self.transport, self.server).await;
+            let mut wire = wire.map_err(|source| Broken::Connect {
+                transport: self.transport,
+                server: self.server,
+                source,
+            })?;
+            let ask = ChatAsk {
+                tokens: 1,
+                first_token_us: 0,
+                envelope: self.envelope,
+                ..ChatAsk::default()
+            };
+            let run = Run {
+                tally: self.tally.clone(),
+                due_ns: 0,
+                cold: false,
+                tokens: 1,
+            };
+            if let Err(source) = run.turn(wire.as_mut(), ask, 0).await {
+                return Err(Broken::Connect {
+                    transport: self.transport,
+                    server: self.server,
+                    source,
+                });
+            }
+            lock(&self.idle).push_back(wire);
+        }
+        Ok(())
+    }
+
+    /// What the users saw so far; hold it briefly.
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
+    }
+
+    /// Starts a turn, now.
+    pub fn start(&mut self, turn: &Turn, due_ns: u64) {
+        let mut tally = lock(&self.tally);
+        tally
+            .send_lag
+            .saturating_record(now_ns().saturating_sub(due_ns));
+        tally.turns += 1;
+        let idle = self.idle.clone();
+        let warm = if turn.cold {
+            None
+        } else {
+            lock(&idle).pop_front()
+        };
+        if !turn.cold && warm.is_none() {
+            tally
+                .failures
+                .push("no warm connection was idle: raise `warm_connections`".into());
+            return;
+        }
+        drop(tally);
+        let ask = ChatAsk {
+            prompt: "Why does it stream its answers?".into(),
+            tokens: turn.tokens,
+            first_token_us: turn.first_token_ns / 1_000,
+            token_gap_us: turn.token_gap_ns / 1_000,
+            language: turn.language,
+            envelope: self.envelope,
+            seed: turn.seed,
+            ..ChatAsk::default()
+        };
+        let (transport, server) = (self.transport, self.server);
+        let run = Run {
+            tally: self.tally.clone(),
+            due_ns,
+            cold: turn.cold,
+            tokens: turn.tokens,
+        };
+        self.turns.spawn(async move {
+            let tally = run.tally.clone();
+            let result = match warm {
+                Some(mut wire) => {
+                    let trips = wire.round_trips();
+                    let result = run.turn(wire.as_mut(), ask, trips).await;
+                    lock(&idle).push_back(wire);
+                    result
+                }
+                None => match client::connect(transport, server).await {
+                    Ok(mut wire) => {
+                        let result = run.turn(wire.as_mut(), ask, 0).await;
+                        wire.close().await;
+                        result
+                    }
+                    Err(ended) => Err(ended),
+                },
+            };
+            if let Err(ended) = result {
+                lock(&tally).failures.push(ended.to_string());
+            }
+        });
+    }
+
+    /// Waits for the goodbyes of all turns and closes the warm connections.
+    ///
+    /// # Errors
+    /// When a turn hangs.
+    pub async fn finish(&mut self) -> Result<(), Broken> {
+        // The server has ended every turn: what is left is to read a goodbye.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let all = async { while self.turns.join_next().await.is_some() {} };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .map_err(|_| Broken::Waited("every turn had its goodbye from the server".into()))?;
+        let idle = std::mem::take(&mut *lock(&self.idle));
+        for wire in idle {
+            wire.close().await;
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One turn as its user sees it.
+struct Run {
+    tally: Arc<Mutex<Tally>>,
+    due_ns: u64,
+    cold: bool,
+    tokens: u32,
+}
+
+impl Run {
+    /// Asks, and receives to the goodbye. `trips_before` were made for earlier turns.
+    async fn turn(self, wire: &mut dyn Wire, ask: ChatAsk, trips_before: u32) -> Result<(), Ended> {
+        wire.ask(&Ask::Chat(ask)).await?;
+        let mut ledger = Ledger::default();
+        let mut previous = Previous::default();
+        let mut first_at = None;
+        let end = poll_fn(|cx| {
+            let mut goodbye = None;
+            let ended = wire.poll_receive(cx, &mut |payload| {
+                if payload.starts_with(Notice::PREFIX) {
+                    if let Ok(notice) = Notice::decode(payload) {
+                        ledger.notice(&notice);
+                        goodbye = goodbye.take().or(goodbye_of(notice));
+                    }
+                } else if let Ok(message) = decode(payload) {
+                    let received_at = now_ns();
+                    first_at.get_or_insert(received_at);
+                    ledger.message(message.stamps.seq);
+                    let mut tally = lock(&self.tally);
+                    tally
+                        .recorder
+                        .record(&message.stamps, received_at, &mut previous);
+                }
+            });
+            match (goodbye.take(), ended) {
+                (Some(goodbye), _) => Poll::Ready(goodbye),
+                (None, Poll::Ready(ended)) => Poll::Ready(Err(ended)),
+                (None, Poll::Pending) => Poll::Pending,
+            }
+        })
+        .await;
+        let trips = wire.round_trips() - trips_before;
+        self.close(&ledger, first_at, trips, end)
+    }
+
+    fn close(
+        self,
+        ledger: &Ledger,
+        first_at: Option<u64>,
+        trips: u32,
+        end: Result<Goodbye, Ended>,
+    ) -> Result<(), Ended> {
+        let mut tally = lock(&self.tally);
+        tally.ledgers.add(ledger);
+        let goodbye = end?;
+        if goodbye.cancelled && goodbye.last < u64::from(self.tokens) {
+            tally.cut += 1;
+        }
+        if let Some(first_at) = first_at.filter(|_| tally.recorder.covers(self.due_ns)) {
+            let ttft_ns = first_at.saturating_sub(self.due_ns);
+            let (ttft, trips_sum) = if self.cold {
+                let Tally {
+                    ttft_cold,
+                    trips_cold,
+                    ..
+                } = &mut *tally;
+                (ttft_cold, trips_cold)
+            } else {
+                let Tally {
+                    ttft_warm,
+                    trips_warm,
+                    ..
+                } = &mut *tally;
+                (ttft_warm, trips_warm)
+            };
+            ttft.saturating_record(ttft_ns);
+            trips_sum.add(u64::from(trips));
+        }
+        Ok(())
+    }
+}
+
+/// How a turn ended.
+struct Goodbye {
+    last: u64,
+    cancelled: bool,
+}
+
+fn goodbye_of(notice: Notice) -> Option<Result<Goodbye, Ended>> {
+    match notice {
+        Notice::End { last, cancelled } => Some(Ok(Goodbye {
+            last: last.seq,
+            cancelled,
+        })),
+        Notice::Refused { reason } => Some(Err(Ended::Failed(reason))),
+        Notice::Hello { .. } | Notice::Dropped { .. } => None,
+    }
+}

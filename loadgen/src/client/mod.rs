@@ -1,0 +1,117 @@
+//! The client's half of each transport: connect, ask, receive. One file a transport; matched here and
+//! nowhere else.
+
+mod counted;
+mod sse_h1;
+mod ws_h1;
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pushbench_server::contract::{ask::Ask, transport::Transport};
+
+/// A future that a trait object returns: connecting and asking are rare, so the box costs nothing that
+/// is measured.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An open connection of some transport.
+pub trait Wire: Send {
+    /// Sends an ask and waits until the server has accepted it; a stream still open is read to its end
+    /// first, or the connection could not be used again.
+    fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>>;
+
+    /// Hands every payload that is here to `deliver`, then waits for more; completes when the
+    /// connection has ended.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, deliver: &mut dyn FnMut(&str)) -> Poll<Ended>;
+
+    /// Says goodbye as the transport has it and waits for the end.
+    fn close(self: Box<Self>) -> Pending<'static, ()>;
+
+    /// Times that this side has waited for the other since it began to connect: the round trips a real
+    /// network would have charged.
+    fn round_trips(&self) -> u32;
+}
+
+/// Opens a connection.
+///
+/// # Errors
+/// Why there is none.
+pub async fn connect(transport: Transport, server: SocketAddr) -> Result<Box<dyn Wire>, Ended> {
+    Ok(match transport {
+        Transport::SseH1 => Box::new(sse_h1::SseH1::connect(server).await?),
+        Transport::WsH1 => Box::new(ws_h1::WsH1::connect(server).await?),
+    })
+}
+
+/// Why a connection ended, or never came about; counted by cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Nobody listens.
+    Refused,
+    /// Aborted by the other side.
+    Reset,
+    /// Closed by the other side, properly or not, before the stream's goodbye.
+    Closed,
+    /// Answered with another status than the transport needs.
+    Status(u16),
+    /// Something else, in words.
+    Failed(String),
+}
+
+impl Ended {
+    /// The name under which it is counted.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Refused => "refused".into(),
+            Self::Reset => "reset".into(),
+            Self::Closed => "closed".into(),
+            Self::Status(status) => format!("status_{status}"),
+            Self::Failed(_) => "failed".into(),
+        }
+    }
+
+    /// Reads the kernel's reason at the bottom of a library's error.
+    fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>()
+                && let Some(ended) = Self::from_kind(error.kind())
+            {
+                return ended;
+            }
+            cause = error.source();
+        }
+        Self::Failed(error.to_string())
+    }
+
+    fn from_kind(kind: io::ErrorKind) -> Option<Self> {
+        match kind {
+            io::ErrorKind::ConnectionRefused => Some(Self::Refused),
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted => Some(Self::Reset),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::NotConnected => Some(Self::Closed),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("connection refused"),
+            Self::Reset => f.write_str("connection reset"),
+            Self::Closed => f.write_str("connection closed"),
+            Self::Status(status) => write!(f, "answered with status {status}"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Ended {}

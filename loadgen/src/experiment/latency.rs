@@ -1,0 +1,269 @@
+//! Latency: chat turns arriving open-loop, half of them cold and half warm.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use pushbench_reports::record::{self, Chart};
+use pushbench_server::{
+    contract::clock::now_ns,
+    control::{Command, Stats},
+    counters::Counter,
+};
+use serde::{Deserialize, Serialize};
+
+use super::metric::{FIRST_TOKEN, NONE, TOKEN, lower, primary};
+use crate::{
+    bench::{Bench, Broken},
+    chat::Crowd,
+    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    recorder::{quantile, tail},
+    window::observe,
+    workload::Chat,
+};
+
+/// The workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Rounds of the plan.
+    pub rounds: Count,
+    /// Turns arrive and nothing is recorded.
+    pub warm_up_s: Seconds,
+    /// Turns arrive and everything is recorded; turns running at its end are cut and counted.
+    pub window_s: Seconds,
+    /// Mean arrivals a second, Poisson: enough for a p90 of cold and of warm turns in a short window.
+    /// With a trace, see `speed_up`.
+    pub turns_per_second: Rate,
+    /// From the prompt to the first token; real models take 500 to 900 ms, shortened here so that a
+    /// trial holds many turns.
+    pub first_token_s: Seconds,
+    /// How much faster than in the trace turns arrive; token gaps are never compressed.
+    pub speed_up: Rate,
+    /// Connections kept open for warm turns: more than run at once.
+    pub warm_connections: Count,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rounds: count(6),
+            warm_up_s: seconds(0.5),
+            window_s: seconds(2.7),
+            turns_per_second: rate(90.0),
+            first_token_s: seconds(0.03),
+            speed_up: rate(10.0),
+            warm_connections: count(250),
+        }
+    }
+}
+
+/// Connections beyond the warm ones: cold turns that run at once, with room.
+const COLD_CONNECTIONS: u32 = 1_000;
+
+/// Turns started later than this at the tail say that the generator, not the server, was slow.
+const SEND_LAG_MS: f64 = 1.0;
+
+/// Start and end of a server process, and the last turns' goodbye.
+const AROUND_S: f64 = 0.4;
+
+impl Settings {
+    /// Expected seconds of one trial.
+    pub fn trial_seconds(&self) -> f64 {
+        self.warm_up_s.get() + self.window_s.get() + AROUND_S
+    }
+
+    /// Connections open at most.
+    pub fn connections(&self) -> u32 {
+        self.warm_connections.get() + COLD_CONNECTIONS
+    }
+
+    /// Question, metrics and charts.
+    pub fn describe(&self) -> record::Experiment {
+        let ms = |name: &str, title: &str| lower(name, title, "ms", TOKEN);
+        record::Experiment {
+            name: "latency".into(),
+            title: "Latency".into(),
+            question: "How long does a token take from the moment it is due until the client has decoded it?".into(),
+            rounds: self.rounds.get(),
+            baseline: String::new(),
+            arms: Vec::new(),
+            settings: super::facts(self),
+            metrics: vec![
+                primary(ms("token_latency_ms_p50", "token latency p50")),
+                ms("token_latency_ms_p90", "token latency p90"),
+                ms("token_latency_ms_p99", "token latency p99"),
+                ms("token_latency_ms_p999", "token latency p99.9"),
+                ms("token_latency_ms_max", "token latency max"),
+                lower("ttft_cold_ms_p50", "time to first token p50, new connection", "ms", FIRST_TOKEN),
+                lower("ttft_cold_ms_p90", "time to first token p90, new connection", "ms", FIRST_TOKEN),
+                lower("ttft_warm_ms_p50", "time to first token p50, connection reused", "ms", FIRST_TOKEN),
+                lower("ttft_warm_ms_p90", "time to first token p90, connection reused", "ms", FIRST_TOKEN),
+                ms("service_ms_p50", "service time p50"),
+                ms("service_ms_p99", "service time p99"),
+                ms("pacer_lag_ms_p50", "pacer lag p50"),
+                ms("pacer_lag_ms_p99", "pacer lag p99"),
+                ms("deviation_ms_p50", "inter-token deviation p50"),
+                ms("deviation_ms_p99", "inter-token deviation p99"),
+                lower("round_trips_cold", "round trips to the first token, new connection", "round trips", NONE),
+                lower("round_trips_warm", "round trips to the first token, connection reused", "round trips", NONE),
+            ],
+            charts: vec![
+                Chart::Percentiles {
+                    file: "latency-tokens".into(),
+                    title: "Token latency".into(),
+                    subtitle: "received − scheduled, all valid trials of an arm merged".into(),
+                    caption: "Each line is one arm; a point says that this share of tokens took at most so long. \
+                              Lower is better, and lines that lie on each other are arms that do not differ."
+                        .into(),
+                    histogram: "token_latency".into(),
+                    scale: 1e-6,
+                    unit: "ms".into(),
+                },
+                Chart::Percentiles {
+                    file: "latency-deviation".into(),
+                    title: "Inter-token deviation".into(),
+                    subtitle: "how far the gap between two tokens was from the schedule's".into(),
+                    caption: "0 would be a stream as even as the schedule; a reader sees jitter above some 50 ms.".into(),
+                    histogram: "deviation".into(),
+                    scale: 1e-6,
+                    unit: "ms".into(),
+                },
+                Chart::Dots {
+                    file: "latency-first-token".into(),
+                    title: "Time to the first token".into(),
+                    subtitle: format!(
+                        "every trial a dot; of it {:.0} ms are the planned delay of the model",
+                        self.first_token_s.get() * 1e3
+                    ),
+                    caption: "Cold turns open a connection first, warm ones reuse one. On loopback a round trip \
+                              costs next to nothing; the table below says what it would cost on a network."
+                        .into(),
+                    metrics: vec!["ttft_cold_ms_p50".into(), "ttft_warm_ms_p50".into()],
+                },
+                Chart::Multiples {
+                    file: "latency-round-trips".into(),
+                    title: "What the round trips cost on a network".into(),
+                    subtitle: "arithmetic, not measured: round trips counted here × round-trip time".into(),
+                    caption: "TCP's handshake counts as one, a WebSocket upgrade as another. TLS would add one to \
+                              each cold start."
+                        .into(),
+                    metrics: vec!["round_trips_cold".into(), "round_trips_warm".into()],
+                    factors: vec![1.0, 20.0, 50.0, 150.0],
+                    unit: "ms".into(),
+                },
+            ],
+        }
+    }
+
+    /// Runs the turns of one trial.
+    pub(super) async fn measure(&self, bench: &mut Bench) -> Result<(), Broken> {
+        let mut server = bench
+            .start_server(self.connections(), Duration::from_secs(3))
+            .await?;
+        let mut crowd = Crowd::new(bench, server.address());
+        crowd.warm(self.warm_connections.get()).await?;
+
+        let chat = Chat {
+            seed: bench.seed,
+            window_ns: self.warm_up_s.nanos() + self.window_s.nanos(),
+            first_token_ns: self.first_token_s.nanos(),
+        };
+        let turns = match &bench.trace {
+            Some(trace) => chat.replay(trace, self.speed_up.per_second()),
+            None => chat.synthetic(self.turns_per_second.per_second()),
+        };
+        // Far enough ahead that the first turn is not late.
+        let start_ns = now_ns() + 20_000_000;
+        let window = (start_ns + self.warm_up_s.nanos(), start_ns + chat.window_ns);
+        crowd.tally().open(window.0..window.1);
+        let pacer = bench.pacer.clone();
+        let (window, ()) = tokio::join!(observe(bench, &mut server, window), async {
+            for turn in &turns {
+                let due_ns = start_ns + turn.due_ns;
+                pacer.sleep_until(due_ns).await;
+                crowd.start(turn, due_ns);
+            }
+        });
+        let window = window?;
+        server.command(Command::End).await?;
+        crowd.finish().await?;
+        let owed = server.counters().read(Counter::Owed);
+        server.stop().await?;
+        self.report(bench, &crowd, &window.after, owed)
+    }
+
+    fn report(
+        &self,
+        bench: &mut Bench,
+        crowd: &Crowd,
+        stats: &Stats,
+        owed: u64,
+    ) -> Result<(), Broken> {
+        let tally = crowd.tally();
+        let of_server = bench.take_stats(stats)?;
+        let recorder = &tally.recorder;
+        for (name, histogram) in [
+            ("token_latency", &recorder.latency),
+            ("service", &recorder.service),
+            ("deviation", &recorder.deviation),
+            ("ttft_cold", &tally.ttft_cold),
+            ("ttft_warm", &tally.ttft_warm),
+            ("send_lag", &tally.send_lag),
+        ] {
+            bench.histogram(name, histogram)?;
+        }
+        let ms = |histogram: &Histogram<u64>, q| quantile(histogram, q).map(|ns| ns / 1e6);
+        for (suffix, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
+            bench.metric(
+                &format!("token_latency_ms_{suffix}"),
+                ms(&recorder.latency, q),
+            );
+            bench.metric(&format!("service_ms_{suffix}"), ms(&recorder.service, q));
+            bench.metric(
+                &format!("deviation_ms_{suffix}"),
+                ms(&recorder.deviation, q),
+            );
+            bench.metric(&format!("ttft_cold_ms_{suffix}"), ms(&tally.ttft_cold, q));
+            bench.metric(&format!("ttft_warm_ms_{suffix}"), ms(&tally.ttft_warm, q));
+            bench.metric(&format!("send_lag_ms_{suffix}"), ms(&tally.send_lag, q));
+            for (histogram, metric) in [("pacer_lag", "pacer_lag"), ("hand_off", "hand_off")] {
+                let value = of_server
+                    .get(histogram)
+                    .and_then(|histogram| ms(histogram, q));
+                bench.metric(&format!("{metric}_ms_{suffix}"), value);
+            }
+        }
+        let max = (!recorder.latency.is_empty()).then(|| recorder.latency.max() as f64 / 1e6);
+        bench.metric("token_latency_ms_max", max);
+        bench.metric(
+            "messages_a_write",
+            of_server.get("messages_a_write").map(Histogram::mean),
+        );
+        bench.metric("round_trips_cold", tally.trips_cold.mean());
+        bench.metric("round_trips_warm", tally.trips_warm.mean());
+        bench.count("turns", tally.turns);
+        bench.count("turns_cut_by_the_window", tally.cut);
+        bench.count("turns_failed", tally.failures.len() as u64);
+        bench.count("tokens_in_window", recorder.received);
+        bench.balance(&[owed], std::iter::once(&tally.ledgers));
+        if let Some(failure) = tally.failures.first() {
+            bench.invalid(format!(
+                "{} turns failed, the first: {failure}",
+                tally.failures.len()
+            ));
+        }
+        if recorder.backwards > 0 {
+            bench.invalid(format!(
+                "{} messages were received before they were sent",
+                recorder.backwards
+            ));
+        }
+        let lag_ms = tail(&tally.send_lag) / 1e6;
+        if lag_ms > SEND_LAG_MS {
+            bench.invalid(format!(
+                "the load generator started turns late: {lag_ms:.2} ms at the tail, more than {SEND_LAG_MS} ms"
+            ));
+        }
+        Ok(())
+    }
+}

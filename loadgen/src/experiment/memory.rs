@@ -1,0 +1,255 @@
+//! Memory: bytes a connection, as the slope over several counts of verified live streams.
+
+use std::time::Duration;
+
+use pushbench_reports::{
+    record::{self, Chart},
+    statistics::slope,
+};
+use pushbench_server::{control::Command, counters::Counter};
+use serde::{Deserialize, Serialize};
+
+use super::metric::{MEMORY, lower, primary};
+use crate::{
+    audience::Audience,
+    bench::{Bench, Broken},
+    meter::memory::{UserMemory, kernel_memory},
+    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    server_process::ServerProcess,
+};
+
+/// The workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Rounds of the plan.
+    pub rounds: Count,
+    /// Rising counts of live streams at which memory is read; at least four for a slope with an
+    /// interval.
+    pub connections: Vec<Count>,
+    /// Connections opened and closed before, so that what is allocated once is allocated.
+    pub warm_up_connections: Count,
+    /// Messages a second on the feed when memory is read while streaming.
+    pub messages_per_second: Rate,
+    /// How long a count streams before memory is read.
+    pub streaming_s: Seconds,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rounds: count(4),
+            connections: [200, 400, 600, 800, 1_000].map(count).to_vec(),
+            warm_up_connections: count(50),
+            messages_per_second: rate(10.0),
+            streaming_s: seconds(0.3),
+        }
+    }
+}
+
+/// Start and end of two server processes.
+const AROUND_S: f64 = 0.5;
+
+/// Seconds that a connection takes to be opened and counted, for the expected duration.
+const CONNECT_S: f64 = 0.000_3;
+
+/// Between the last change and a reading: the server's tasks have long gone idle then.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Of one state, idle or streaming: the names of its series and figures.
+struct State {
+    name: &'static str,
+    streaming: bool,
+}
+
+const STATES: [State; 2] = [
+    State {
+        name: "idle",
+        streaming: false,
+    },
+    State {
+        name: "streaming",
+        streaming: true,
+    },
+];
+
+impl Settings {
+    /// Expected seconds of one trial.
+    pub fn trial_seconds(&self) -> f64 {
+        let rungs = self.connections.len() as f64;
+        let connecting = f64::from(self.connections()) * CONNECT_S;
+        AROUND_S + 2.0 * connecting + rungs * (2.0 * SETTLE.as_secs_f64() + self.streaming_s.get())
+    }
+
+    /// Connections open at most.
+    pub fn connections(&self) -> u32 {
+        let highest = self
+            .connections
+            .iter()
+            .map(|count| count.get())
+            .max()
+            .unwrap_or(0);
+        highest + self.warm_up_connections.get()
+    }
+
+    /// Question, metrics and charts.
+    pub fn describe(&self) -> record::Experiment {
+        let bytes = |name: &str, title: &str| lower(name, title, "bytes", MEMORY);
+        record::Experiment {
+            name: "memory".into(),
+            title: "Memory".into(),
+            question: "How many bytes does the server need for one more connection?".into(),
+            rounds: self.rounds.get(),
+            baseline: String::new(),
+            arms: Vec::new(),
+            settings: super::facts(self),
+            metrics: vec![
+                primary(bytes("user_bytes_per_idle_connection", "user memory an idle connection")),
+                bytes("user_bytes_per_streaming_connection", "user memory a streaming connection"),
+                bytes("kernel_bytes_per_idle_connection", "kernel memory an idle connection"),
+                bytes("kernel_bytes_per_streaming_connection", "kernel memory a streaming connection"),
+            ],
+            charts: vec![Chart::Slope {
+                file: "memory-connections".into(),
+                title: "The server's memory against live streams".into(),
+                subtitle: "private memory of the server process; the slope is what a connection costs".into(),
+                caption: "Every point is a count of streams that both ends agreed on. Read the slope, not the height: \
+                          where a line meets the axis is the process, not the protocol."
+                    .into(),
+                points: vec!["idle_user".into(), "streaming_user".into()],
+                x_title: "live streams".into(),
+                y_title: "MiB".into(),
+                scale: 1.0 / f64::from(1 << 20),
+            }],
+        }
+    }
+
+    /// One server a state, so that idle connections are such that never streamed.
+    pub(super) async fn measure(&self, bench: &mut Bench) -> Result<(), Broken> {
+        let (mut owed, mut ledgers) = (Vec::new(), Vec::new());
+        for state in &STATES {
+            let mut server = bench
+                .start_server(self.connections(), Duration::from_secs(3))
+                .await?;
+            self.warm_up(bench, &mut server).await?;
+            let mut audience = Audience::new(bench, &server, false);
+            let rungs = self.climb(bench, &mut server, &mut audience, state).await?;
+            if state.streaming {
+                let stats = server.stats(false).await?;
+                bench.take_stats(&stats)?;
+            }
+            server.command(Command::End).await?;
+            ledgers.extend(
+                audience
+                    .leave()
+                    .await?
+                    .into_iter()
+                    .map(|outcome| outcome.ledger),
+            );
+            owed.push(server.counters().read(Counter::Owed));
+            server.stop().await?;
+            report(bench, state, &rungs);
+            if let Some(kernel) = kernel_memory() {
+                bench.setting("kernel_memory_source", kernel.source.name());
+            }
+        }
+        bench.balance(&owed, ledgers.iter());
+        Ok(())
+    }
+
+    /// Opens and closes connections before the first reading, so that what is allocated once is.
+    async fn warm_up(&self, bench: &mut Bench, server: &mut ServerProcess) -> Result<(), Broken> {
+        let count = self.warm_up_connections.get();
+        let mut audience = Audience::new(bench, server, false);
+        audience.grow(bench, server, count, |_| false).await?;
+        drop(audience);
+        server.until_alone().await?;
+        Ok(())
+    }
+
+    async fn climb(
+        &self,
+        bench: &mut Bench,
+        server: &mut ServerProcess,
+        audience: &mut Audience,
+        state: &State,
+    ) -> Result<Vec<Rung>, Broken> {
+        let mut counts = self.connections.clone();
+        counts.sort();
+        let mut rungs = Vec::new();
+        if state.streaming {
+            server
+                .command(Command::Feed {
+                    rate: self.messages_per_second.per_second(),
+                })
+                .await?;
+        }
+        for count in counts {
+            audience.grow(bench, server, count.get(), |_| false).await?;
+            // A pause for the server, not a measured time.
+            tokio::time::sleep(if state.streaming {
+                self.streaming_s.duration()
+            } else {
+                SETTLE
+            })
+            .await;
+            audience.verify(bench, server, count.get()).await?;
+            rungs.push(Rung::read(count, server)?);
+        }
+        Ok(rungs)
+    }
+}
+
+/// Memory at one count of live streams.
+struct Rung {
+    streams: f64,
+    user_bytes: f64,
+    kernel_bytes: Option<f64>,
+}
+
+impl Rung {
+    fn read(count: Count, server: &ServerProcess) -> Result<Self, Broken> {
+        let user = UserMemory::of(server.pid()).map_err(|error| {
+            Broken::io("read the server's memory")(std::io::Error::other(error))
+        })?;
+        Ok(Self {
+            streams: f64::from(count.get()),
+            user_bytes: user.anonymous_bytes as f64,
+            kernel_bytes: kernel_memory().map(|kernel| kernel.bytes as f64),
+        })
+    }
+}
+
+fn report(bench: &mut Bench, State { name, .. }: &State, rungs: &[Rung]) {
+    let user: Vec<_> = rungs
+        .iter()
+        .map(|rung| [rung.streams, rung.user_bytes])
+        .collect();
+    let kernel: Vec<_> = rungs
+        .iter()
+        .filter_map(|rung| Some([rung.streams, rung.kernel_bytes?]))
+        .collect();
+    for (space, points, ends) in [("user", user, 1.0), ("kernel", kernel, ENDS)] {
+        let fit = slope(&points);
+        bench.metric(
+            &format!("{space}_bytes_per_{name}_connection"),
+            fit.as_ref().map(|fit| fit.slope / ends),
+        );
+        for (end, value) in [
+            ("low", fit.as_ref().map(|fit| fit.low)),
+            ("high", fit.as_ref().map(|fit| fit.high)),
+        ] {
+            bench.metric(
+                &format!("{space}_bytes_per_{name}_connection_{end}"),
+                value.map(|value| value / ends),
+            );
+        }
+        bench
+            .record
+            .points
+            .insert(format!("{name}_{space}"), points);
+    }
+}
+
+/// The kernel's memory is the machine's: server and generator each hold one end of a connection.
+const ENDS: f64 = 2.0;

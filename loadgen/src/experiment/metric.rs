@@ -1,0 +1,84 @@
+//! The metrics' margins, each with its reason, said once.
+
+use pushbench_reports::record::{Better, MarginKind, Metric};
+
+/// A metric of which less is better; `margin` as the functions below make it.
+pub fn lower(name: &str, title: &str, unit: &str, margin: Margin) -> Metric {
+    let Margin { size, kind, reason } = margin;
+    Metric {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        unit: unit.to_owned(),
+        better: Better::Lower,
+        margin: size,
+        margin_kind: kind,
+        margin_reason: reason.to_owned(),
+        primary: false,
+        ms_per_unit: (unit == "ms").then_some(1.0),
+    }
+}
+
+/// A metric of which more is better.
+pub fn higher(name: &str, title: &str, unit: &str, margin: Margin) -> Metric {
+    Metric {
+        better: Better::Higher,
+        ..lower(name, title, unit, margin)
+    }
+}
+
+/// The experiment's one metric that counts for the verdict.
+pub fn primary(metric: Metric) -> Metric {
+    Metric {
+        primary: true,
+        ..metric
+    }
+}
+
+/// The largest difference that does not matter.
+#[derive(Debug, Clone, Copy)]
+pub struct Margin {
+    size: f64,
+    kind: MarginKind,
+    reason: &'static str,
+}
+
+const fn absolute(size: f64, reason: &'static str) -> Margin {
+    Margin {
+        size,
+        kind: MarginKind::Absolute,
+        reason,
+    }
+}
+
+const fn relative(size: f64, reason: &'static str) -> Margin {
+    Margin {
+        size,
+        kind: MarginKind::Relative,
+        reason,
+    }
+}
+
+/// Of the time a token takes.
+pub const TOKEN: Margin = absolute(
+    1.0,
+    "1 ms is about 5 % of the gap between two tokens: nobody sees it",
+);
+/// Of the time to the first token.
+pub const FIRST_TOKEN: Margin = absolute(
+    10.0,
+    "models take 500 to 900 ms to their first token: 10 ms is below its spread",
+);
+/// Of CPU and rates.
+pub const COST: Margin = relative(0.10, "10 % is less than one machine differs from the next");
+/// Of memory.
+pub const MEMORY: Margin = relative(
+    0.05,
+    "5 % does not change how many connections a machine is bought for",
+);
+/// Of the gap in a stream that a reconnect leaves.
+pub const RECONNECT: Margin = absolute(
+    50.0,
+    "50 ms is a few tokens, and less than any retry interval in use",
+);
+/// Of counts that must agree exactly.
+pub const NONE: Margin = absolute(0.0, "a count: any difference is one");

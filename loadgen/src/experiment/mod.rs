@@ -1,0 +1,101 @@
+//! The experiments: one file a question, with its defaults, what a trial measures, and its charts.
+
+pub mod latency;
+pub mod memory;
+mod metric;
+pub mod reconnect;
+pub mod throughput;
+
+use pushbench_reports::record;
+
+use crate::bench::{Bench, Broken};
+
+/// An experiment with its settings: matched here and nowhere else.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Experiment {
+    /// How long does a token take?
+    Latency(latency::Settings),
+    /// What does a message cost, and how many can be sent?
+    Throughput(throughput::Settings),
+    /// What does a connection cost?
+    Memory(memory::Settings),
+    /// What is lost, and how long does it take, when streams are cut?
+    Reconnect(reconnect::Settings),
+}
+
+impl Experiment {
+    /// Names, in the order of a plan.
+    pub const NAMES: [&str; 4] = ["latency", "throughput", "memory", "reconnect"];
+
+    /// The name in plans, records and reports.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Latency(_) => Self::NAMES[0],
+            Self::Throughput(_) => Self::NAMES[1],
+            Self::Memory(_) => Self::NAMES[2],
+            Self::Reconnect(_) => Self::NAMES[3],
+        }
+    }
+
+    /// Rounds planned.
+    pub const fn rounds(&self) -> u32 {
+        match self {
+            Self::Latency(settings) => settings.rounds.get(),
+            Self::Throughput(settings) => settings.rounds.get(),
+            Self::Memory(settings) => settings.rounds.get(),
+            Self::Reconnect(settings) => settings.rounds.get(),
+        }
+    }
+
+    /// Expected seconds of one trial, the server's start and end included.
+    pub fn trial_seconds(&self) -> f64 {
+        match self {
+            Self::Latency(settings) => settings.trial_seconds(),
+            Self::Throughput(settings) => settings.trial_seconds(),
+            Self::Memory(settings) => settings.trial_seconds(),
+            Self::Reconnect(settings) => settings.trial_seconds(),
+        }
+    }
+
+    /// Connections that a trial holds open at most.
+    pub fn connections(&self) -> u32 {
+        match self {
+            Self::Latency(settings) => settings.connections(),
+            Self::Throughput(settings) => settings.subscribers.get(),
+            Self::Memory(settings) => settings.connections(),
+            Self::Reconnect(settings) => settings.subscribers.get(),
+        }
+    }
+
+    /// Title, question, metrics and charts; the caller fills in rounds, baseline and arms.
+    pub fn describe(&self) -> record::Experiment {
+        match self {
+            Self::Latency(settings) => settings.describe(),
+            Self::Throughput(settings) => settings.describe(),
+            Self::Memory(settings) => settings.describe(),
+            Self::Reconnect(settings) => settings.describe(),
+        }
+    }
+
+    /// Measures one trial.
+    ///
+    /// # Errors
+    /// When the experiment itself is broken; a measured failure is in the record.
+    pub async fn measure(&self, bench: &mut Bench) -> Result<(), Broken> {
+        match self {
+            Self::Latency(settings) => settings.measure(bench).await,
+            Self::Throughput(settings) => settings.measure(bench).await,
+            Self::Memory(settings) => settings.measure(bench).await,
+            Self::Reconnect(settings) => settings.measure(bench).await,
+        }
+    }
+}
+
+/// An experiment's settings by name, as the report shows them.
+fn facts(settings: &impl serde::Serialize) -> record::Facts {
+    let value = serde_json::to_value(settings).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten();
+    fields
+        .map(|(name, value)| (name.clone(), value.to_string()))
+        .collect()
+}

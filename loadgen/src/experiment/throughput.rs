@@ -1,0 +1,315 @@
+//! Throughput: what a delivered message costs in CPU, and the highest rate that is sustained.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use pushbench_reports::record::{self, Chart};
+use pushbench_server::{contract::clock::now_ns, control::Command, counters::Counter};
+use serde::{Deserialize, Serialize};
+
+use super::metric::{COST, TOKEN, higher, lower, primary};
+use crate::{
+    audience::Audience,
+    bench::{Bench, Broken},
+    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    recorder::{Recorder, quantile},
+    subscriber::Outcome,
+    window::{Window, observe},
+};
+
+/// The workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Rounds of the plan.
+    pub rounds: Count,
+    /// Subscribers of the feed.
+    pub subscribers: Count,
+    /// Messages a second that the feed publishes; times `subscribers`, the deliveries a second.
+    pub messages_per_second: Rate,
+    /// Messages flow and nothing is recorded.
+    pub warm_up_s: Seconds,
+    /// CPU is measured over this time.
+    pub window_s: Seconds,
+    /// Whether the highest sustained rate is searched for as well.
+    pub search: bool,
+    /// Time that a rate must be sustained in the search.
+    pub search_step_s: Seconds,
+    /// A rate is sustained while the latency's p99 stays within this and nothing is dropped.
+    pub search_p99_s: Seconds,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rounds: count(6),
+            subscribers: count(100),
+            messages_per_second: rate(200.0),
+            warm_up_s: seconds(0.3),
+            window_s: seconds(1.2),
+            search: false,
+            search_step_s: seconds(1.0),
+            search_p99_s: seconds(0.05),
+        }
+    }
+}
+
+/// Start and end of a server process, joining and leaving.
+const AROUND_S: f64 = 0.3;
+
+/// Rates tried in a search: doublings from the fixed rate, then halvings of the interval found. Seven
+/// halvings would resolve less than the noise.
+const DOUBLINGS: u32 = 6;
+const HALVINGS: u32 = 4;
+
+/// Share of the offered messages that must have arrived within the window for a rate to count as
+/// sustained; the rest is what is under way at its end.
+const SUSTAINED: f64 = 0.99;
+
+impl Settings {
+    /// Expected seconds of one trial.
+    pub fn trial_seconds(&self) -> f64 {
+        let fixed = self.warm_up_s.get() + self.window_s.get() + AROUND_S;
+        let step = self.warm_up_s.get() + self.search_step_s.get() + AROUND_S;
+        // As it turns out in practice: about half of the doublings are needed.
+        fixed
+            + if self.search {
+                step * f64::from(DOUBLINGS / 2 + HALVINGS)
+            } else {
+                0.0
+            }
+    }
+
+    /// Question, metrics and charts.
+    pub fn describe(&self) -> record::Experiment {
+        let deliveries = self.messages_per_second.per_second() * f64::from(self.subscribers.get());
+        let mut metrics = vec![
+            primary(lower(
+                "server_cpu_us_per_message",
+                "server CPU a message",
+                "µs",
+                COST,
+            )),
+            lower(
+                "generator_cpu_us_per_message",
+                "client CPU a message",
+                "µs",
+                COST,
+            ),
+            lower(
+                "fan_out_latency_ms_p50",
+                "latency p50 in the fan-out",
+                "ms",
+                TOKEN,
+            ),
+            lower(
+                "fan_out_latency_ms_p99",
+                "latency p99 in the fan-out",
+                "ms",
+                TOKEN,
+            ),
+            lower("hand_off_ms_p50", "hand-off p50", "ms", TOKEN),
+            lower("hand_off_ms_p99", "hand-off p99", "ms", TOKEN),
+            higher("messages_a_segment", "messages a segment", "messages", COST),
+        ];
+        if self.search {
+            metrics.push(higher(
+                "sustained_deliveries_per_second",
+                "highest rate sustained",
+                "1/s",
+                COST,
+            ));
+        }
+        record::Experiment {
+            name: "throughput".into(),
+            title: "Throughput and CPU".into(),
+            question: "What does a delivered message cost, at a rate that both sustain?".into(),
+            rounds: self.rounds.get(),
+            baseline: String::new(),
+            arms: Vec::new(),
+            settings: super::facts(self),
+            metrics,
+            charts: vec![Chart::Dots {
+                file: "throughput-cpu".into(),
+                title: "CPU a delivered message".into(),
+                subtitle: format!("{deliveries:.0} deliveries a second to {} subscribers, every trial a dot", self.subscribers),
+                caption: "Server and generator are separate processes. Compare arms within a panel; the distance \
+                          between the two panels is that of two programs, not of two protocols."
+                    .into(),
+                metrics: vec!["server_cpu_us_per_message".into(), "generator_cpu_us_per_message".into()],
+            }],
+        }
+    }
+
+    /// Measures at the fixed rate, then searches if asked to.
+    pub(super) async fn measure(&self, bench: &mut Bench) -> Result<(), Broken> {
+        let fixed = self
+            .run(bench, self.messages_per_second.per_second(), self.window_s)
+            .await?;
+        self.report(bench, &fixed)?;
+        if self.search {
+            self.search(bench).await?;
+        }
+        Ok(())
+    }
+
+    /// One server, one audience, one rate.
+    async fn run(
+        &self,
+        bench: &mut Bench,
+        rate: f64,
+        window_s: Seconds,
+    ) -> Result<Measured, Broken> {
+        let subscribers = self.subscribers.get();
+        let mut server = bench
+            .start_server(subscribers, Duration::from_secs(3))
+            .await?;
+        let mut audience = Audience::new(bench, &server, false);
+        audience
+            .grow(bench, &mut server, subscribers, |_| false)
+            .await?;
+        server.command(Command::Feed { rate }).await?;
+        let start_ns = now_ns() + self.warm_up_s.nanos();
+        let end_ns = start_ns + window_s.nanos();
+        *audience.recorder() = Recorder::new(start_ns..end_ns);
+        let window = observe(bench, &mut server, (start_ns, end_ns)).await?;
+        audience.verify(bench, &mut server, subscribers).await?;
+        server.command(Command::End).await?;
+        let recorder = std::mem::replace(&mut *audience.recorder(), Recorder::new(0..0));
+        let outcomes = audience.leave().await?;
+        let owed = server.counters().read(Counter::Owed);
+        server.stop().await?;
+        Ok(Measured {
+            window,
+            recorder,
+            outcomes,
+            owed,
+        })
+    }
+
+    fn report(&self, bench: &mut Bench, measured: &Measured) -> Result<(), Broken> {
+        let Measured {
+            window,
+            recorder,
+            outcomes,
+            owed,
+        } = measured;
+        let of_server = bench.take_stats(&window.after)?;
+        bench.histogram("fan_out_latency", &recorder.latency)?;
+        let delivered = window.rise(Counter::HandedOver.name()) as f64;
+        let each = |total: f64| (delivered > 0.0).then(|| total / delivered);
+        bench.metric(
+            "server_cpu_us_per_message",
+            each(window.server_cpu_ns as f64 / 1e3),
+        );
+        bench.metric(
+            "generator_cpu_us_per_message",
+            each(window.generator_cpu_ns as f64 / 1e3),
+        );
+        bench.metric(
+            "delivered_per_second",
+            delivered / (window.elapsed_ns as f64 / 1e9),
+        );
+        let segments = window.segments() as f64;
+        bench.metric(
+            "messages_a_segment",
+            (segments > 0.0).then(|| delivered / segments),
+        );
+        bench.metric(
+            "messages_a_write",
+            of_server.get("messages_a_write").map(Histogram::mean),
+        );
+        let ms = |histogram: &Histogram<u64>, q| quantile(histogram, q).map(|ns| ns / 1e6);
+        for (suffix, q) in [("p50", 0.5), ("p99", 0.99)] {
+            bench.metric(
+                &format!("fan_out_latency_ms_{suffix}"),
+                ms(&recorder.latency, q),
+            );
+            for name in ["hand_off", "pacer_lag"] {
+                bench.metric(
+                    &format!("{name}_ms_{suffix}"),
+                    of_server.get(name).and_then(|histogram| ms(histogram, q)),
+                );
+            }
+        }
+        bench.balance(&[*owed], outcomes.iter().map(|outcome| &outcome.ledger));
+        if let Some(ended) = outcomes.iter().find_map(|outcome| outcome.gave_up.as_ref()) {
+            bench.invalid(format!("a subscriber was cut off: {ended}"));
+        }
+        Ok(())
+    }
+
+    /// Doubles the rate until it is not sustained, then halves the interval.
+    async fn search(&self, bench: &mut Bench) -> Result<(), Broken> {
+        let mut sustained = self.messages_per_second.per_second();
+        let mut failed = None;
+        for _ in 0..DOUBLINGS {
+            match self.attempt(bench, sustained * 2.0).await? {
+                Attempt::Sustained => sustained *= 2.0,
+                Attempt::Failed => {
+                    failed = Some(sustained * 2.0);
+                    break;
+                }
+                Attempt::GeneratorSaturated => break,
+            }
+        }
+        let mut by_server = failed.is_some();
+        let mut above = failed.unwrap_or(sustained * 2.0);
+        for _ in 0..HALVINGS {
+            let middle = (sustained * above).sqrt();
+            match self.attempt(bench, middle).await? {
+                Attempt::Sustained => sustained = middle,
+                attempt => {
+                    above = middle;
+                    by_server = matches!(attempt, Attempt::Failed);
+                }
+            }
+        }
+        let deliveries = sustained * f64::from(self.subscribers.get());
+        bench.metric(
+            "sustained_deliveries_per_second",
+            by_server.then_some(deliveries),
+        );
+        if !by_server {
+            bench.record.notes.push(format!(
+                "the load generator was the limit: the server sustained at least {deliveries:.0} deliveries a second"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a rate is sustained, on a bench of its own: what goes wrong at the limit must not spoil
+    /// the trial's record.
+    async fn attempt(&self, bench: &Bench, rate: f64) -> Result<Attempt, Broken> {
+        let mut aside = bench.aside()?;
+        let Measured {
+            window, recorder, ..
+        } = self.run(&mut aside, rate, self.search_step_s).await?;
+        let offered = rate * f64::from(self.subscribers.get()) * window.elapsed_ns as f64 / 1e9;
+        let p99 = recorder.latency.value_at_quantile(0.99);
+        let in_time = p99 <= self.search_p99_s.nanos() && window.rise(Counter::Dropped.name()) == 0;
+        let arrived = recorder.received as f64 >= SUSTAINED * offered;
+        Ok(
+            match (in_time && arrived, aside.record.invalid.is_empty()) {
+                (true, true) => Attempt::Sustained,
+                (_, false) => Attempt::GeneratorSaturated,
+                (false, true) => Attempt::Failed,
+            },
+        )
+    }
+}
+
+/// What one run at one rate gave.
+struct Measured {
+    window: Window,
+    recorder: Recorder,
+    outcomes: Vec<Outcome>,
+    owed: u64,
+}
+
+/// How a rate was borne.
+enum Attempt {
+    Sustained,
+    Failed,
+    GeneratorSaturated,
+}

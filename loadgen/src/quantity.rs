@@ -1,0 +1,171 @@
+//! Numbers that a plan may hold: what cannot be run cannot be written.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Events a second: above 0 and at most [`Rate::HIGHEST`].
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Rate(f64);
+
+impl Rate {
+    /// A million a second: more than two cores deliver, and a bound on what a schedule allocates.
+    pub const HIGHEST: f64 = 1_000_000.0;
+
+    /// Events a second.
+    pub const fn per_second(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Rate {
+    type Error = String;
+
+    fn try_from(rate: f64) -> Result<Self, String> {
+        if rate > 0.0 && rate <= Self::HIGHEST {
+            Ok(Self(rate))
+        } else {
+            Err(format!(
+                "a rate of {rate} a second cannot be run: use one above 0, at most {}",
+                Self::HIGHEST
+            ))
+        }
+    }
+}
+
+impl From<Rate> for f64 {
+    fn from(rate: Rate) -> Self {
+        rate.0
+    }
+}
+
+/// A span of time in seconds: above 0 and at most an hour.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Seconds(f64);
+
+impl Seconds {
+    /// An hour: a longer trial is a mistake in the unit.
+    pub const LONGEST: f64 = 3_600.0;
+
+    /// In seconds.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+
+    /// In nanoseconds.
+    pub fn nanos(self) -> u64 {
+        (self.0 * 1e9) as u64
+    }
+
+    /// As the standard library has it.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs_f64(self.0)
+    }
+}
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
+        if seconds > 0.0 && seconds <= Self::LONGEST {
+            Ok(Self(seconds))
+        } else {
+            Err(format!(
+                "{seconds} seconds cannot be run: use a time above 0, at most {}",
+                Self::LONGEST
+            ))
+        }
+    }
+}
+
+impl From<Seconds> for f64 {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0
+    }
+}
+
+/// How many: 1 to [`Count::HIGHEST`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Count(u32);
+
+impl Count {
+    /// More than one address has ports for.
+    pub const HIGHEST: u32 = 60_000;
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Count {
+    type Error = String;
+
+    fn try_from(count: u32) -> Result<Self, String> {
+        if (1..=Self::HIGHEST).contains(&count) {
+            Ok(Self(count))
+        } else {
+            Err(format!(
+                "a count of {count} cannot be run: use 1 to {}",
+                Self::HIGHEST
+            ))
+        }
+    }
+}
+
+impl From<Count> for u32 {
+    fn from(count: Count) -> Self {
+        count.0
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A literal of this module's types; the value is checked when it is compiled.
+macro_rules! literal {
+    ($name:ident, $type:ident, $value:ty, $valid:expr) => {
+        /// A literal, checked at compile time when used in a constant.
+        pub const fn $name(value: $value) -> $type {
+            assert!($valid(value), "not in range");
+            $type(value)
+        }
+    };
+}
+
+const fn is_rate(value: f64) -> bool {
+    value > 0.0 && value <= Rate::HIGHEST
+}
+
+const fn is_seconds(value: f64) -> bool {
+    value > 0.0 && value <= Seconds::LONGEST
+}
+
+const fn is_count(value: u32) -> bool {
+    value >= 1 && value <= Count::HIGHEST
+}
+
+literal!(rate, Rate, f64, is_rate);
+literal!(seconds, Seconds, f64, is_seconds);
+literal!(count, Count, u32, is_count);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_cannot_be_run_and_says_what_can() {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Rate::try_from(bad).unwrap_err().contains("above 0"));
+            assert!(Seconds::try_from(bad).unwrap_err().contains("above 0"));
+        }
+        assert!(Count::try_from(0).unwrap_err().contains("1 to"));
+        assert_eq!(Rate::try_from(2.5).map(Rate::per_second), Ok(2.5));
+    }
+}

@@ -1,0 +1,91 @@
+//! One trial: start, warm up, measure, drain, record.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+
+use pushbench_reports::record::{FORMAT, Record};
+
+use crate::{
+    arm::Arm,
+    bench::{Bench, Broken, Site},
+    experiment::Experiment,
+    trace::Trace,
+};
+
+/// One arm, once, on a fresh server process: the unit of replication.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Position in the plan's order, from 1.
+    pub number: u32,
+    /// What is asked, with its settings.
+    pub experiment: Experiment,
+    /// Of what.
+    pub arm: Arm,
+    /// From 1.
+    pub round: u32,
+    /// The same for all arms of a round, so that they meet the same arrivals.
+    pub seed: u64,
+    /// Real traffic to replay.
+    pub trace: Option<Arc<Trace>>,
+}
+
+/// Runs a trial on the current runtime; its record and histograms are in the run's directory when it
+/// returns. Dropping the future ends the server with it.
+///
+/// # Errors
+/// When the experiment is broken. A trial that ran but did not measure what it claims is recorded,
+/// with the reason.
+pub async fn run(trial: &Trial, site: &Site) -> Result<Record, Broken> {
+    for folder in ["records", "histograms"] {
+        fs::create_dir_all(site.directory.join(folder))
+            .map_err(Broken::io(format!("create the folder {folder}")))?;
+    }
+    let started = Instant::now();
+    let mut bench = Bench::new(
+        trial.arm.clone(),
+        trial.seed,
+        trial.trace.clone(),
+        empty_record(trial),
+        site.clone(),
+    )?;
+    trial.experiment.measure(&mut bench).await?;
+    let mut record = bench.record;
+    record.duration_ms = started.elapsed().as_millis() as u64;
+    write(&record, site)?;
+    Ok(record)
+}
+
+fn empty_record(trial: &Trial) -> Record {
+    Record {
+        format: FORMAT,
+        trial: trial.number,
+        experiment: trial.experiment.name().to_owned(),
+        arm: trial.arm.label.clone(),
+        round: trial.round,
+        started_at: jiff::Timestamp::now().to_string(),
+        duration_ms: 0,
+        settings: Default::default(),
+        metrics: Default::default(),
+        points: Default::default(),
+        counters: Default::default(),
+        books: Vec::new(),
+        histograms: Default::default(),
+        invalid: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// Written aside and renamed: a run that is interrupted leaves whole records only.
+fn write(record: &Record, site: &Site) -> Result<(), Broken> {
+    let name = format!(
+        "{:04}-{}-round-{}",
+        record.trial, record.experiment, record.round
+    );
+    let path = site.directory.join("records").join(format!("{name}.json"));
+    let aside: PathBuf = path.with_extension("json.tmp");
+    let mut json = serde_json::to_vec_pretty(record)
+        .map_err(|error| Broken::io("write the record as JSON")(error.into()))?;
+    json.push(b'\n');
+    fs::write(&aside, json)
+        .and_then(|()| fs::rename(&aside, &path))
+        .map_err(Broken::io(format!("write {}", path.display())))
+}

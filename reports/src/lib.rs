@@ -2,10 +2,24 @@
 //! the page. Knows neither the server nor the load generator.
 
 pub mod accounting;
+pub mod answer;
+pub mod chart;
 pub mod effect;
 pub mod estimate;
+mod link;
+pub mod markdown;
+pub mod page;
 pub mod quantity;
+pub mod read;
 pub mod record;
+mod render;
+pub mod section;
 pub mod sentence;
+pub mod settings;
 pub mod statistics;
+pub mod summary;
+pub mod table;
+pub mod trials_csv;
 pub mod verdict;
+
+pub use render::{RenderError, Rendered, render};

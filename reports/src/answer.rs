@@ -1,0 +1,272 @@
+//! What the effects say to the question and to each published claim; pure, and made of sentence
+//! patterns only.
+
+use serde::Serialize;
+
+use crate::effect::{Effect, Verdict};
+use crate::quantity::{quantity, ratios};
+use crate::record::{Claim, Evidence, MarginKind, Plan, Record};
+
+/// How a claim stands after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Some of its evidence supports it, none contradicts it.
+    Supported,
+    /// Some of its evidence contradicts it, none supports it.
+    Contradicted,
+    /// Both.
+    Mixed,
+    /// Neither: nothing was measured that bears on it, or nothing was decided.
+    Undecidable,
+}
+
+impl Standing {
+    /// As the report says it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Standing::Supported => "supported",
+            Standing::Contradicted => "contradicted",
+            Standing::Mixed => "mixed",
+            Standing::Undecidable => "not decidable in this run",
+        }
+    }
+
+    /// What one effect alone says to a claim.
+    pub fn alone(self) -> &'static str {
+        match self {
+            Standing::Supported => "supports it",
+            Standing::Contradicted => "contradicts it",
+            Standing::Mixed => "both",
+            Standing::Undecidable => "leaves it open",
+        }
+    }
+
+    /// Its class in the page's style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Standing::Supported => "supported",
+            Standing::Contradicted => "contradicted",
+            Standing::Mixed => "mixed",
+            Standing::Undecidable => "undecidable",
+        }
+    }
+}
+
+/// A claim with what this run has to say to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ruling {
+    /// The claim's name.
+    pub name: String,
+    /// The claim, as published.
+    pub statement: String,
+    /// The sum of its evidence.
+    pub ruling: Standing,
+    /// One entry an effect that bears on it, in the plan's order.
+    pub evidence: Vec<Bearing>,
+    /// What the measurement can and cannot say.
+    pub remark: String,
+}
+
+/// One effect and what it says to a claim.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bearing {
+    /// Experiment's name.
+    pub experiment: String,
+    /// Metric's name.
+    pub metric: String,
+    /// The compared arm.
+    pub arm: String,
+    /// Null where the run holds no such effect.
+    pub verdict: Option<Verdict>,
+    /// What this effect alone says; never `mixed`.
+    pub bearing: Standing,
+    /// The effect's sentence.
+    pub sentence: String,
+}
+
+/// Rules on every claim of the plan.
+pub fn rulings(plan: &Plan, effects: &[Effect]) -> Vec<Ruling> {
+    plan.claims
+        .iter()
+        .map(|claim| ruling(claim, effects))
+        .collect()
+}
+
+/// What the run found, in a sentence for each compared arm and one for the claims.
+pub fn answer(plan: &Plan, records: &[Record], effects: &[Effect], rulings: &[Ruling]) -> String {
+    let valid = records
+        .iter()
+        .filter(|record| record.invalid.is_empty())
+        .count();
+    if valid == 0 {
+        return match records.len() {
+            0 => {
+                "This run decides nothing: it was stopped before its first trial ended.".to_owned()
+            }
+            1 => "This run decides nothing: its only trial is invalid.".to_owned(),
+            count => format!("This run decides nothing: none of its {count} trials is valid."),
+        };
+    }
+    let mut sentences: Vec<String> = comparisons(effects)
+        .into_iter()
+        .map(|(baseline, arm)| finding(plan, effects, baseline, arm))
+        .collect();
+    if sentences.is_empty() {
+        sentences.push("This run compares nothing: it has one arm only.".to_owned());
+    }
+    sentences.extend(reasons(rulings));
+    sentences.join(" ")
+}
+
+fn ruling(claim: &Claim, effects: &[Effect]) -> Ruling {
+    let evidence: Vec<Bearing> = claim
+        .evidence
+        .iter()
+        .map(|own| bearing(own, effects))
+        .collect();
+    let any = |standing| evidence.iter().any(|bearing| bearing.bearing == standing);
+    let ruling = match (any(Standing::Supported), any(Standing::Contradicted)) {
+        (true, true) => Standing::Mixed,
+        (true, false) => Standing::Supported,
+        (false, true) => Standing::Contradicted,
+        (false, false) => Standing::Undecidable,
+    };
+    Ruling {
+        name: claim.name.clone(),
+        statement: claim.statement.clone(),
+        ruling,
+        evidence,
+        remark: claim.remark.clone(),
+    }
+}
+
+fn bearing(evidence: &Evidence, effects: &[Effect]) -> Bearing {
+    let Evidence {
+        experiment,
+        metric,
+        arm,
+        ..
+    } = evidence;
+    let effect = effects.iter().find(|effect| {
+        effect.experiment == *experiment && effect.metric == *metric && effect.arm == *arm
+    });
+    let standing = match effect.map(|effect| effect.verdict) {
+        Some(verdict) if evidence.supported_by.contains(&verdict) => Standing::Supported,
+        Some(verdict) if evidence.contradicted_by.contains(&verdict) => Standing::Contradicted,
+        _ => Standing::Undecidable,
+    };
+    let sentence = match effect {
+        Some(effect) => effect.sentence.clone(),
+        None => format!("This run has no `{metric}` of `{arm}` in `{experiment}`."),
+    };
+    Bearing {
+        experiment: experiment.clone(),
+        metric: metric.clone(),
+        arm: arm.clone(),
+        verdict: effect.map(|effect| effect.verdict),
+        bearing: standing,
+        sentence,
+    }
+}
+
+/// Each pair of baseline and arm once, in the order of the effects.
+fn comparisons(effects: &[Effect]) -> Vec<(&str, &str)> {
+    let mut pairs = Vec::new();
+    for effect in effects {
+        let pair = (effect.baseline.as_str(), effect.arm.as_str());
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    pairs
+}
+
+/// One arm's primary metrics, grouped by verdict.
+fn finding(plan: &Plan, effects: &[Effect], baseline: &str, arm: &str) -> String {
+    let own = |effect: &&Effect| effect.primary && effect.baseline == baseline && effect.arm == arm;
+    let group = |(verdict, words): (Verdict, &str)| {
+        let named: Vec<String> = effects
+            .iter()
+            .filter(own)
+            .filter(|effect| effect.verdict == verdict)
+            .map(|effect| named(plan, effect))
+            .collect();
+        (!named.is_empty()).then(|| format!("{words} {}", named.join(" and ")))
+    };
+    let groups: Vec<String> = [
+        (Verdict::Better, "better in"),
+        (Verdict::Worse, "worse in"),
+        (Verdict::Equivalent, "equivalent in"),
+        (Verdict::Inconclusive, "without a verdict in"),
+    ]
+    .into_iter()
+    .filter_map(group)
+    .collect();
+    if groups.is_empty() {
+        return format!("No primary metric compares `{arm}` with `{baseline}`.");
+    }
+    format!("Against `{baseline}`, `{arm}` is {}.", groups.join("; "))
+}
+
+/// A metric by its title, with the size of the effect where one was decided.
+fn named(plan: &Plan, effect: &Effect) -> String {
+    let title = title(plan, effect);
+    let by_ratio = effect
+        .ratio
+        .filter(|_| effect.margin_kind == MarginKind::Relative);
+    let size = match (effect.verdict, by_ratio, effect.difference) {
+        (Verdict::Inconclusive, ..) => None,
+        (_, Some(ratio), _) => Some(format!("ratio {}", ratios([ratio])[0])),
+        (_, None, Some(difference)) => {
+            Some(format!("difference {}", quantity(difference, &effect.unit)))
+        }
+        (_, None, None) => None,
+    };
+    match size {
+        Some(size) => format!("“{title}” ({size})"),
+        None => format!("“{title}”"),
+    }
+}
+
+/// The metric's title, or its name where the plan has none.
+pub fn title<'a>(plan: &'a Plan, effect: &'a Effect) -> &'a str {
+    plan.experiments
+        .iter()
+        .filter(|experiment| experiment.name == effect.experiment)
+        .flat_map(|experiment| &experiment.metrics)
+        .find(|metric| metric.name == effect.metric)
+        .map_or(effect.metric.as_str(), |metric| metric.title.as_str())
+}
+
+/// How the claims stand, counted; nothing without a claim.
+fn reasons(rulings: &[Ruling]) -> Option<String> {
+    let group = |(standing, verb): (Standing, &str)| {
+        let names: Vec<&str> = rulings
+            .iter()
+            .filter(|ruling| ruling.ruling == standing)
+            .map(|ruling| ruling.name.as_str())
+            .collect();
+        let count = names.len();
+        (count > 0).then(|| format!("{verb} {count} ({})", names.join(", ")))
+    };
+    let groups: Vec<String> = [
+        (Standing::Supported, "supports"),
+        (Standing::Contradicted, "contradicts"),
+        (Standing::Mixed, "both supports and contradicts"),
+        (Standing::Undecidable, "cannot decide"),
+    ]
+    .into_iter()
+    .filter_map(group)
+    .collect();
+    let (last, others) = groups.split_last()?;
+    let all = match others {
+        [] => last.clone(),
+        _ => format!("{} and {last}", others.join(", ")),
+    };
+    let count = rulings.len();
+    let claims = if count == 1 { "claim" } else { "claims" };
+    Some(format!(
+        "Of the {count} {claims} put to it, this run {all}."
+    ))
+}

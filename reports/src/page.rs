@@ -1,0 +1,160 @@
+//! `index.html`: everything a run found, on one page that needs neither network nor script.
+
+use askama::Template;
+
+use crate::accounting::Account;
+use crate::link::link;
+use crate::quantity::{percent, quantity};
+use crate::read::{RECORDS, Run};
+use crate::record::{Experiment, MarginKind, Metric};
+use crate::section::Figure;
+use crate::settings::{Comparison, compare};
+use crate::summary::{Attendance, Summary, attendance, warnings};
+use crate::table::{Row, rows};
+
+/// What the template shows.
+#[derive(Template)]
+#[template(path = "index.html")]
+struct Page<'a> {
+    summary: &'a Summary,
+    started_at: &'a str,
+    warnings: Vec<String>,
+    primary: Vec<Row>,
+    exploratory: Vec<Row>,
+    sections: Vec<Section<'a>>,
+    attendance: Vec<Attendance>,
+    remarks: Vec<(String, usize)>,
+}
+
+/// One experiment.
+struct Section<'a> {
+    experiment: &'a Experiment,
+    figures: &'a [Figure],
+    settings: Comparison,
+    files: Vec<TrialFiles>,
+}
+
+/// One trial's raw files: name and address.
+struct TrialFiles {
+    trial: u32,
+    round: u32,
+    arm: String,
+    valid: bool,
+    files: Vec<(String, String)>,
+}
+
+/// A piece of prose; names stand between backticks there.
+struct Piece<'a> {
+    text: &'a str,
+    code: bool,
+}
+
+/// The whole page. `charts` holds the figures of each experiment in the plan's order.
+///
+/// # Errors
+/// Whatever the template engine reports; into memory it has no reason to.
+pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<String, askama::Error> {
+    let plan = &summary.plan;
+    let (primary, exploratory) = rows(summary).into_iter().partition(|row| row.primary);
+    let sections = plan
+        .experiments
+        .iter()
+        .zip(charts)
+        .map(|(experiment, figures)| Section {
+            experiment,
+            figures,
+            settings: compare(experiment, &run.records),
+            files: files(run, experiment),
+        });
+    Page {
+        summary,
+        started_at: &run.manifest.started_at,
+        warnings: warnings(plan, &run.records),
+        primary,
+        exploratory,
+        sections: sections.collect(),
+        attendance: attendance(plan, &run.records),
+        remarks: remarks(run),
+    }
+    .render()
+}
+
+fn files(run: &Run, experiment: &Experiment) -> Vec<TrialFiles> {
+    let own = run.records.iter().zip(&run.record_files);
+    own.filter(|(record, _)| record.experiment == experiment.name)
+        .map(|(record, file)| {
+            let mut files = vec![("record".to_owned(), link(&format!("{RECORDS}/{file}")))];
+            files.extend(
+                record
+                    .histograms
+                    .iter()
+                    .map(|(name, path)| (name.clone(), link(path))),
+            );
+            TrialFiles {
+                trial: record.trial,
+                round: record.round,
+                arm: record.arm.clone(),
+                valid: record.invalid.is_empty(),
+                files,
+            }
+        })
+        .collect()
+}
+
+/// Each different note of the trials, with how many of them carry it, in order of appearance.
+fn remarks(run: &Run) -> Vec<(String, usize)> {
+    let mut remarks: Vec<(String, usize)> = Vec::new();
+    for note in run.records.iter().flat_map(|record| &record.notes) {
+        match remarks.iter_mut().find(|(known, _)| known == note) {
+            Some((_, count)) => *count += 1,
+            None => remarks.push((note.clone(), 1)),
+        }
+    }
+    remarks
+}
+
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return vec![Piece { text, code: false }];
+    }
+    let piece = |(position, text)| Piece {
+        text,
+        code: position % 2 == 1,
+    };
+    parts.into_iter().enumerate().map(piece).collect()
+}
+
+/// The margin as a share or with its unit.
+fn margin(metric: &Metric) -> String {
+    match metric.margin_kind {
+        MarginKind::Relative => percent(metric.margin),
+        MarginKind::Absolute => quantity(metric.margin, &metric.unit),
+    }
+}
+
+/// Owed, received, lost, duplicated, dropped.
+fn counts(account: &Account) -> [String; 5] {
+    let books = account.books;
+    [
+        books.owed,
+        books.received,
+        books.lost,
+        books.duplicated,
+        books.dropped,
+    ]
+    .map(grouped)
+}
+
+/// Digits in groups of three.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

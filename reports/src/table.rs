@@ -1,0 +1,190 @@
+//! Effects as rows of text, alike for the page, the Markdown summary and the terminal.
+
+use crate::answer::title;
+use crate::effect::{Effect, Verdict};
+use crate::quantity::{percent, quantity, ratios, signed_span};
+use crate::record::{MarginKind, Plan};
+use crate::summary::Summary;
+
+/// What stands in a cell that has no figure.
+pub const NOTHING: &str = "–";
+
+/// One effect, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Experiment's title.
+    pub experiment: String,
+    /// Metric's title.
+    pub metric: String,
+    /// Baseline's label.
+    pub baseline: String,
+    /// Its value with unit.
+    pub baseline_value: String,
+    /// Arm's label.
+    pub arm: String,
+    /// Its value with unit.
+    pub arm_value: String,
+    /// Rounds counted.
+    pub rounds: u32,
+    /// Paired ratio.
+    pub ratio: String,
+    /// Its 95 % interval.
+    pub ratio_span: String,
+    /// Absolute difference.
+    pub difference: String,
+    /// Its 95 % interval.
+    pub difference_span: String,
+    /// Far end of the control's interval: what two equal arms differ by on this machine.
+    pub floor: String,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The verdict in words, beside a token gap.
+    pub sentence: String,
+    /// Whether it belongs to Holm's family.
+    pub primary: bool,
+}
+
+impl Row {
+    /// The verdict in a word.
+    pub fn verdict_word(&self) -> &'static str {
+        word(self.verdict)
+    }
+}
+
+/// A verdict in a word.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::Equivalent => "equivalent",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// Every effect of the run in the plan's order.
+pub fn rows(summary: &Summary) -> Vec<Row> {
+    let row = |effect| row(&summary.plan, effect, &summary.noise_floor);
+    summary.effects.iter().map(row).collect()
+}
+
+fn row(plan: &Plan, effect: &Effect, noise_floor: &[Effect]) -> Row {
+    let value = |value: Option<f64>| match value {
+        Some(value) => quantity(value, &effect.unit),
+        None => NOTHING.to_owned(),
+    };
+    let (ratio, ratio_span) = match (effect.ratio, effect.ratio_low, effect.ratio_high) {
+        (Some(ratio), Some(low), Some(high)) => {
+            let [ratio, low, high] = ratios([ratio, low, high]);
+            (ratio, format!("{low} to {high}"))
+        }
+        (Some(ratio), ..) => (ratios([ratio])[0].clone(), NOTHING.to_owned()),
+        (None, ..) => (NOTHING.to_owned(), NOTHING.to_owned()),
+    };
+    let span = match (effect.difference_low, effect.difference_high) {
+        (Some(low), Some(high)) => signed_span(low, high, &effect.unit),
+        _ => NOTHING.to_owned(),
+    };
+    let experiment = plan
+        .experiments
+        .iter()
+        .find(|own| own.name == effect.experiment);
+    Row {
+        experiment: experiment
+            .map_or(&effect.experiment, |own| &own.title)
+            .clone(),
+        metric: title(plan, effect).to_owned(),
+        baseline: effect.baseline.clone(),
+        baseline_value: value(effect.baseline_value),
+        arm: effect.arm.clone(),
+        arm_value: value(effect.arm_value),
+        rounds: effect.rounds,
+        ratio,
+        ratio_span,
+        difference: value(effect.difference),
+        difference_span: span,
+        floor: floor(effect, noise_floor),
+        verdict: effect.verdict,
+        sentence: effect.sentence.clone(),
+        primary: effect.primary,
+    }
+}
+
+/// The far end of the control's interval on the scale on which the effect is judged; of several
+/// controls the one that repeats the effect's baseline.
+fn floor(effect: &Effect, noise_floor: &[Effect]) -> String {
+    let same = |control: &&Effect| {
+        control.experiment == effect.experiment && control.metric == effect.metric
+    };
+    let of_baseline = |control: &&Effect| same(control) && control.baseline == effect.baseline;
+    let control = noise_floor
+        .iter()
+        .find(of_baseline)
+        .or_else(|| noise_floor.iter().find(same));
+    let far = |low: Option<f64>, high: Option<f64>, center: f64| {
+        Some((low? - center).abs().max((high? - center).abs()))
+    };
+    let shown = control.and_then(|control| {
+        let ratio = far(control.ratio_low, control.ratio_high, 1.0);
+        let difference = far(control.difference_low, control.difference_high, 0.0);
+        match (effect.margin_kind, ratio) {
+            (MarginKind::Relative, Some(ratio)) => Some(percent(ratio)),
+            _ => difference.map(|difference| quantity(difference, &effect.unit)),
+        }
+    });
+    shown.map_or_else(|| NOTHING.to_owned(), |floor| format!("±{floor}"))
+}
+
+/// The verdicts as plain text for a terminal, primary metrics first; labels lose what could move a
+/// cursor.
+pub fn plain(rows: &[Row]) -> String {
+    let header = [
+        "",
+        "metric",
+        "arm",
+        "against",
+        "ratio",
+        "difference (95 %)",
+        "A/A",
+        "verdict",
+    ];
+    let mut lines: Vec<Vec<String>> = vec![header.iter().map(|cell| (*cell).to_owned()).collect()];
+    let (primary, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.primary);
+    for row in primary.into_iter().chain(others) {
+        let cells = [
+            if row.primary { "*" } else { "" },
+            &row.metric,
+            &format!("{} {}", row.arm, row.arm_value),
+            &format!("{} {}", row.baseline, row.baseline_value),
+            &row.ratio,
+            &row.difference_span,
+            &row.floor,
+            row.verdict_word(),
+        ];
+        lines.push(cells.iter().map(|cell| printable(cell)).collect());
+    }
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line| line[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut out = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(&widths);
+        let padded: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        out.push_str(padded.join("  ").trim_end());
+        out.push('\n');
+    }
+    out.push_str("* primary metric of its experiment; the others are exploratory\n");
+    out
+}
+
+/// Without control characters, which a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}

@@ -68,6 +68,11 @@ impl Settings {
     pub fn describe(&self) -> record::Experiment {
         let wait = |name: &str, title: &str| lower(name, title, "ms", RECONNECT);
         let loss = |name: &str, title: &str| lower(name, title, "messages", NONE);
+        let one_message = |metric| Metric {
+            margin: 1.0,
+            margin_reason: "one message: where in the feed's period the cut falls".into(),
+            ..metric
+        };
         record::Experiment {
             name: "reconnect".into(),
             title: "Reconnection".into(),
@@ -87,15 +92,22 @@ impl Settings {
                 lower("attempts_per_second", "connection attempts a second after a cut", "1/s", COST),
                 loss("lost_with_resume", "messages lost a subscriber and cut, with resume"),
                 loss("duplicated_with_resume", "messages repeated a subscriber and cut, with resume"),
-                Metric {
-                    margin: 1.0,
-                    margin_reason: "one message: where in the feed's period the cut falls".into(),
-                    ..loss("lost_without_resume", "messages lost a subscriber and cut, without resume")
-                },
+                one_message(loss(
+                    "lost_without_resume",
+                    "messages lost a subscriber and cut, without resume",
+                )),
                 loss("duplicated_without_resume", "messages repeated a subscriber and cut, without resume"),
+                one_message(loss("kill_lost_with_resume", "messages lost a subscriber and kill, with resume")),
+                one_message(loss(
+                    "kill_lost_without_resume",
+                    "messages lost a subscriber and kill, without resume",
+                )),
                 wait("kill_reconnect_gap_ms_p50", "reconnect gap p50 after a kill"),
                 wait("kill_notice_ms_p50", "time to notice a kill, p50"),
+                wait("kill_back_ms_50", "time until 50 % are back after a kill"),
+                wait("kill_back_ms_99", "time until 99 % are back after a kill"),
                 wait("kill_back_ms_100", "time until all are back after a kill"),
+                lower("kill_attempts_per_second", "connection attempts a second after a kill", "1/s", COST),
             ],
             charts: vec![Chart::Timeline {
                 file: "reconnect-live".into(),
@@ -282,26 +294,28 @@ impl Settings {
         self.report_losses(bench, outcomes);
     }
 
-    /// Of the cut alone: a killed server takes its history with it, so resume has nothing to resume from.
+    /// A killed server takes its history with it: after the kill resume has nothing to resume from, and
+    /// what was under way is lost with it or without it.
     fn report_losses(&self, bench: &mut Bench, outcomes: &[Outcome]) {
-        for (suffix, resumed) in [("with_resume", true), ("without_resume", false)] {
-            let outages = || {
-                outcomes
-                    .iter()
-                    .filter(move |outcome| outcome.resumed == resumed)
-                    .filter_map(|outcome| outcome.outages.first())
-            };
-            let each = |total: u64| {
-                (outages().count() > 0).then(|| total as f64 / outages().count() as f64)
-            };
-            bench.metric(
-                &format!("lost_{suffix}"),
-                each(outages().map(|outage| outage.lost).sum()),
-            );
-            bench.metric(
-                &format!("duplicated_{suffix}"),
-                each(outages().map(|outage| outage.duplicated).sum()),
-            );
+        for (prefix, nth) in [("", 0), ("kill_", 1)] {
+            for (suffix, resumed) in [("with_resume", true), ("without_resume", false)] {
+                let of_kind = outcomes.iter().filter(|outcome| outcome.resumed == resumed);
+                let outages: Vec<_> = of_kind
+                    .filter_map(|outcome| outcome.outages.get(nth))
+                    .collect();
+                let each = |count: fn(&Outage) -> u64| {
+                    let total: u64 = outages.iter().map(|outage| count(outage)).sum();
+                    (!outages.is_empty()).then(|| total as f64 / outages.len() as f64)
+                };
+                bench.metric(
+                    &format!("{prefix}lost_{suffix}"),
+                    each(|outage| outage.lost),
+                );
+                bench.metric(
+                    &format!("{prefix}duplicated_{suffix}"),
+                    each(|outage| outage.duplicated),
+                );
+            }
         }
     }
 }

@@ -56,6 +56,20 @@ impl Connection {
         sys::disconnect(self.stream.as_fd())
     }
 
+    /// Reads and discards until the peer has closed. Closing with unread bytes would reset the connection,
+    /// and the peer might never see the last thing it was told.
+    pub async fn discard_rest(&self) {
+        let mut bytes = [0; 4_096];
+        while self.stream.readable().await.is_ok() {
+            match self.stream.try_read(&mut bytes) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Data segments sent so far (`TCP_INFO`), 0 when the kernel does not say.
     pub fn segments(&self) -> u64 {
         sys::tcp_info(self.stream.as_fd()).map_or(0, |info| u64::from(info.segments_out))

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
         header::{
-            ALLOW, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+            ALLOW, CONNECTION, EXPECT, HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+            UPGRADE,
         },
         uri::Authority,
     },
@@ -16,9 +18,12 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::StreamExt;
+use http_body::Body as _;
 
 use crate::{
     counters::Counter,
+    limits::Limits,
     problem::Problem,
     server::{Config, Shared},
 };
@@ -197,30 +202,64 @@ fn is_same_place(origin: &str, host: &str) -> bool {
     place(origin).is_some_and(|origin| place(host) == Some(origin))
 }
 
-/// Gives a request's body a bounded time to arrive: a sender that stalls must not hold a connection.
-///
-/// Handlers answer as soon as they have read the body, so the time until they do is the body's.
+/// Reads a request's body before its handler runs, held to [`Limits`] in size and time: a sender that
+/// stalls must not hold a connection.
 ///
 /// # Errors
-/// 408 when it took longer.
-pub async fn body_in_time(
+/// 408 when it does not come, 413 when it is too large, 400 when it breaks off.
+pub async fn whole_body(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    use http_body::Body;
     if request.body().is_end_stream() {
         return Ok(next.run(request).await);
     }
-    let limit = shared.config.limits.body_time;
-    let answered = tokio::time::timeout(limit, next.run(request)).await;
-    answered.map_err(|_| {
-        shared.meters.counters.count(Counter::RefusedBodies);
-        Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            format!("the body did not arrive within {limit:?}"),
-        )
-    })
+    let limits = &shared.config.limits;
+    let (parts, body) = request.into_parts();
+    let waits = parts.headers.contains_key(EXPECT);
+    let read = tokio::time::timeout(limits.body_time, read(body, waits, limits)).await;
+    let late = || {
+        let limit = limits.body_time;
+        let refusal = format!("the body did not arrive within {limit:?}");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, refusal)
+    };
+    let body = read
+        .unwrap_or_else(|_| Err(late()))
+        .inspect_err(|_| shared.meters.counters.count(Counter::RefusedBodies))?;
+    let request = Request::from_parts(parts, Body::from(body));
+    Ok(next.run(request).await)
+}
+
+/// A sender that is still writing when its connection closes hears a reset and never reads why, so the
+/// rest of a body too large is read and discarded, within a bound; unless the sender waits to be asked
+/// for it (`Expect: 100-continue`).
+async fn read(body: Body, waits: bool, limits: &Limits) -> Result<Vec<u8>, Problem> {
+    let limit = limits.body_bytes;
+    let too_large = || {
+        let refusal = format!("the body is too large: send {limit} bytes at most");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, refusal)
+    };
+    if waits && body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let (mut kept, mut length) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "the body broke off");
+        let chunk = chunk.map_err(broken)?;
+        length += chunk.len();
+        if length <= limit {
+            kept.extend_from_slice(&chunk);
+        } else if length > limits.discarded_body_bytes {
+            break;
+        }
+    }
+    if length > limit {
+        Err(too_large())
+    } else {
+        Ok(kept)
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ pub struct Limits {
     pub header_count: usize,
     /// Bytes of a request's body (`refused_bodies`): a long prompt.
     pub body_bytes: usize,
+    /// Bytes up to which a body too large is read and discarded, so that its sender is done writing and
+    /// reads the refusal; beyond it the connection is closed.
+    pub discarded_body_bytes: usize,
     /// Time for a request's body to arrive (`refused_bodies`): the same slow phone.
     pub body_time: Duration,
     /// Bytes of a message that a WebSocket client sends (`refused_bodies`): the same prompt.
@@ -54,6 +57,7 @@ impl Default for Limits {
             header_bytes: 16 * 1_024,
             header_count: 100,
             body_bytes: 64 * 1_024,
+            discarded_body_bytes: 16 * 1_024 * 1_024,
             body_time: Duration::from_secs(10),
             message_bytes: 64 * 1_024,
             feed_history: 4_096,

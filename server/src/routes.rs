@@ -6,7 +6,7 @@
 //! | `GET /sse/feed`, `POST /sse/feed` | the feed as server-sent events |
 //! | `GET /ws` | WebSocket: asks as text messages, streams back |
 //! | `GET /health` | `ok` |
-//! | `GET /`, `GET /sse`, `POST /fetch-sse`, `POST /api/gpt/get` | the articles' samples, to any origin ([`articles`](crate::compat::articles)) |
+//! | `GET /`, `GET /sse`, `POST /fetch-sse`, `POST /api/gpt/get` | the articles' samples, to any origin ([`articles`]) |
 //!
 //! What is refused is answered with a JSON error ([`Problem`]).
 
@@ -51,8 +51,9 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .merge(articles::router())
         .fallback(nothing_here)
-        .layer(DefaultBodyLimit::max(shared.config.limits.body_bytes))
-        .layer(from_fn_with_state(shared.clone(), guard::body_in_time))
+        // The guard below holds bodies to their bounds.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(shared.clone(), guard::whole_body))
         .layer(from_fn_with_state(shared.clone(), guard::own_host))
         .with_state(shared)
 }

@@ -16,7 +16,7 @@ use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 use axum::{
     Extension, Router,
     body::{Body, Bytes},
-    extract::{Query, State, rejection::BytesRejection},
+    extract::{Query, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST},
@@ -126,11 +126,8 @@ struct Content {
     content: String,
 }
 
-async fn fetch_sse(
-    State(shared): App,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
-    let Content { content } = read(&shared, body)?;
+async fn fetch_sse(State(shared): App, body: Bytes) -> Result<Response, Problem> {
+    let Content { content } = read(&shared, &body)?;
     let events = ten_events(shared, 0, json!({ "content": content }));
     Ok(streamed("text/event-stream", events))
 }
@@ -184,9 +181,9 @@ enum Words {
 async fn gpt(
     State(shared): App,
     Extension(connection): Extension<Arc<Connection>>,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    let Question { message, .. } = read(&shared, body)?;
+    let Question { message, .. } = read(&shared, &body)?;
     let prompt = match message {
         Words::One(text) => text,
         Words::Many(texts) => Value::Array(texts).to_string(),
@@ -231,13 +228,8 @@ fn texts(
 
 /// Reads JSON whatever `Content-Type` says: a sample that forgets the header still works, and since
 /// any origin may ask anyhow, nothing is won by insisting on a preflight.
-fn read<T: DeserializeOwned>(
-    shared: &Shared,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<T, Problem> {
-    let body =
-        body.map_err(|rejection| unreadable(shared, rejection.status(), rejection.body_text()))?;
-    serde_json::from_slice(&body).map_err(|error| {
+fn read<T: DeserializeOwned>(shared: &Shared, body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
         let refusal = format!("the body is not the JSON this URL takes: {error}");
         unreadable(shared, StatusCode::BAD_REQUEST, refusal)
     })

@@ -56,7 +56,11 @@ async fn converse(
                 Err(error) => {
                     let (code, reason) = breach(error).ok_or(Gone)?;
                     shared.meters.counters.count(Counter::RefusedBodies);
-                    return close(socket, shared, code, reason).await;
+                    send_close(socket, code, reason).await?;
+                    // Where the next frame begins is lost.
+                    let rest = connection.discard_rest();
+                    let _ = tokio::time::timeout(shared.config.limits.shutdown, rest).await;
+                    return Ok(());
                 }
             },
             () = &mut stopping => {
@@ -175,14 +179,17 @@ async fn close(
     code: u16,
     reason: &'static str,
 ) -> Result<(), Gone> {
-    socket
-        .send(Message::Close(Some(CloseFrame {
-            code,
-            reason: reason.into(),
-        })))
-        .await?;
+    send_close(socket, code, reason).await?;
     let answered = async { while let Some(Ok(_)) = socket.next().await {} };
     // A peer that does not answer loses nothing by the connection's end.
     let _ = tokio::time::timeout(shared.config.limits.shutdown, answered).await;
     Ok(())
+}
+
+async fn send_close(socket: &mut WebSocket, code: u16, reason: &'static str) -> Result<(), Gone> {
+    let close = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    Ok(socket.send(Message::Close(Some(close))).await?)
 }

@@ -132,6 +132,26 @@ async fn bodies_too_large_or_not_json_are_refused_and_counted() {
     assert_eq!(server.count(Counter::RefusedBodies), refused + 3);
 }
 
+#[tokio::test]
+async fn who_sends_far_too_much_still_hears_why() {
+    let server = start(Config::default()).await;
+    for (bytes, waits) in [(8 << 20, ""), (1 << 40, "Expect: 100-continue\r\n")] {
+        let headers =
+            format!("Content-Type: application/json\r\nContent-Length: {bytes}\r\n{waits}");
+        let mut stream = server.connect().await;
+        let request = server.request("POST", "/sse/chat", &headers);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        if waits.is_empty() {
+            soon("all written", stream.write_all(&vec![b' '; bytes]))
+                .await
+                .unwrap();
+        }
+        let answer = Answer::read(&mut stream).await;
+        assert_eq!(answer.status, 413);
+        assert!(answer.error().contains("65536"), "{answer:?}");
+    }
+}
+
 type Client = WebSocketStream<TcpStream>;
 
 async fn next(client: &mut Client) -> Option<Message> {
@@ -162,6 +182,8 @@ async fn websocket_messages_that_break_the_rules_are_closed_with_the_reason() {
     for (n, (message, code)) in [
         (Message::binary(b"{}".as_slice()), CloseCode::Unsupported),
         (Message::text("x".repeat(1_001)), CloseCode::Size),
+        // More than the sockets' buffers hold: the sender is still writing when it is refused.
+        (Message::text("x".repeat(32 << 20)), CloseCode::Size),
         (frame(Data::Text, b"\xff\xfe"), CloseCode::Invalid),
         // A continuation of nothing.
         (frame(Data::Continue, b"{}"), CloseCode::Protocol),

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::effect::{Effect, Verdict};
-use crate::quantity::{quantity, ratios};
+use crate::quantity::{ratios, signed_span};
 use crate::record::{Claim, Evidence, MarginKind, Plan, Record};
 
 /// How a claim stands after a run.
@@ -192,7 +192,7 @@ fn finding(plan: &Plan, effects: &[Effect], baseline: &str, arm: &str) -> String
             .filter(|effect| effect.verdict == verdict)
             .map(|effect| named(plan, effect))
             .collect();
-        (!named.is_empty()).then(|| format!("{words} {}", named.join(" and ")))
+        listed(&named).map(|all| format!("{words} {all}"))
     };
     let groups: Vec<String> = [
         (Verdict::Better, "better in"),
@@ -218,9 +218,10 @@ fn named(plan: &Plan, effect: &Effect) -> String {
     let size = match (effect.verdict, by_ratio, effect.difference) {
         (Verdict::Inconclusive, ..) => None,
         (_, Some(ratio), _) => Some(format!("ratio {}", ratios([ratio])[0])),
-        (_, None, Some(difference)) => {
-            Some(format!("difference {}", quantity(difference, &effect.unit)))
-        }
+        (_, None, Some(difference)) => Some(format!(
+            "difference {}",
+            signed_span(difference, difference, &effect.unit)
+        )),
         (_, None, None) => None,
     };
     match size {
@@ -259,14 +260,108 @@ fn reasons(rulings: &[Ruling]) -> Option<String> {
     .into_iter()
     .filter_map(group)
     .collect();
-    let (last, others) = groups.split_last()?;
-    let all = match others {
-        [] => last.clone(),
-        _ => format!("{} and {last}", others.join(", ")),
-    };
+    let all = listed(&groups)?;
     let count = rulings.len();
     let claims = if count == 1 { "claim" } else { "claims" };
     Some(format!(
         "Of the {count} {claims} put to it, this run {all}."
     ))
+}
+
+/// `a, b and c`; nothing of nothing.
+fn listed(items: &[String]) -> Option<String> {
+    let (last, others) = items.split_last()?;
+    Some(match others {
+        [] => last.clone(),
+        _ => format!("{} and {last}", others.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bears(bearings: &[(Verdict, &[Verdict], &[Verdict])]) -> Standing {
+        let name = |position: usize| format!("metric-{position}");
+        let effects: Vec<Effect> = bearings
+            .iter()
+            .enumerate()
+            .map(|(position, (verdict, ..))| effect(&name(position), *verdict))
+            .collect();
+        let evidence = bearings
+            .iter()
+            .enumerate()
+            .map(|(position, (_, supports, contradicts))| Evidence {
+                experiment: "latency".into(),
+                metric: name(position),
+                arm: "b".into(),
+                supported_by: supports.to_vec(),
+                contradicted_by: contradicts.to_vec(),
+            });
+        let claim = Claim {
+            name: "lighter".into(),
+            statement: "It is lighter.".into(),
+            evidence: evidence.collect(),
+            remark: String::new(),
+        };
+        ruling(&claim, &effects).ruling
+    }
+
+    fn effect(metric: &str, verdict: Verdict) -> Effect {
+        Effect {
+            experiment: "latency".into(),
+            metric: metric.into(),
+            unit: "ms".into(),
+            baseline: "a".into(),
+            arm: "b".into(),
+            baseline_value: None,
+            arm_value: None,
+            rounds: 6,
+            ratio: None,
+            ratio_low: None,
+            ratio_high: None,
+            difference: None,
+            difference_low: None,
+            difference_high: None,
+            margin: 1.0,
+            margin_kind: MarginKind::Absolute,
+            primary: true,
+            p: None,
+            p_holm: None,
+            hodges_lehmann: None,
+            disagreement: false,
+            verdict,
+            sentence: "Said.".into(),
+        }
+    }
+
+    #[test]
+    fn evidence_adds_up_to_a_ruling() {
+        use Verdict::{Better, Equivalent, Inconclusive, Worse};
+        let yes: (_, &[Verdict], &[Verdict]) = (Worse, &[Worse], &[Better]);
+        let no: (_, &[Verdict], &[Verdict]) = (Better, &[Worse], &[Better]);
+        let open: (_, &[Verdict], &[Verdict]) = (Inconclusive, &[Worse], &[Better, Equivalent]);
+        assert_eq!(bears(&[yes, open]), Standing::Supported);
+        assert_eq!(bears(&[open, no]), Standing::Contradicted);
+        assert_eq!(bears(&[yes, no]), Standing::Mixed);
+        assert_eq!(bears(&[open]), Standing::Undecidable);
+        assert_eq!(bears(&[]), Standing::Undecidable);
+    }
+
+    #[test]
+    fn an_effect_the_run_lacks_decides_nothing() {
+        let evidence = Evidence {
+            experiment: "memory".into(),
+            metric: "bytes".into(),
+            arm: "b".into(),
+            supported_by: vec![Verdict::Better],
+            contradicted_by: vec![Verdict::Worse],
+        };
+        let bearing = bearing(&evidence, &[effect("bytes", Verdict::Better)]);
+        assert_eq!(bearing.bearing, Standing::Undecidable);
+        assert_eq!(
+            bearing.sentence,
+            "This run has no `bytes` of `b` in `memory`."
+        );
+    }
 }

@@ -18,18 +18,21 @@ pub struct Comparison {
     pub alike: Vec<(String, String)>,
 }
 
-/// Compares the arms of `experiment` over its valid trials, or over all where none is valid.
+/// Compares the arms of `experiment`, each over its valid trials, or over all where none is valid.
 pub fn compare(experiment: &Experiment, records: &[Record]) -> Comparison {
-    let own: Vec<&Record> = records
+    let own = |record: &&Record| record.experiment == experiment.name;
+    let measured = |arm: &str| {
+        let mut trials = records
+            .iter()
+            .filter(own)
+            .filter(|record| record.arm == arm);
+        trials.any(|record| record.invalid.is_empty())
+    };
+    let trials: Vec<&Record> = records
         .iter()
-        .filter(|r| r.experiment == experiment.name)
+        .filter(own)
+        .filter(|record| record.invalid.is_empty() || !measured(&record.arm))
         .collect();
-    let valid: Vec<&Record> = own
-        .iter()
-        .copied()
-        .filter(|r| r.invalid.is_empty())
-        .collect();
-    let trials = if valid.is_empty() { own } else { valid };
 
     let mut values: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for record in &trials {

@@ -3,8 +3,10 @@
 use crate::answer::title;
 use crate::effect::{Effect, Verdict};
 use crate::quantity::{percent, quantity, ratios, signed_span};
-use crate::record::{MarginKind, Plan};
+use crate::record::Plan;
+use crate::sentence::far_end;
 use crate::summary::Summary;
+use crate::verdict::Scale;
 
 /// What stands in a cell that has no figure.
 pub const NOTHING: &str = "–";
@@ -80,6 +82,10 @@ fn row(plan: &Plan, effect: &Effect, noise_floor: &[Effect]) -> Row {
         (Some(ratio), ..) => (ratios([ratio])[0].clone(), NOTHING.to_owned()),
         (None, ..) => (NOTHING.to_owned(), NOTHING.to_owned()),
     };
+    let difference = match effect.difference {
+        Some(value) => signed_span(value, value, &effect.unit),
+        None => NOTHING.to_owned(),
+    };
     let span = match (effect.difference_low, effect.difference_high) {
         (Some(low), Some(high)) => signed_span(low, high, &effect.unit),
         _ => NOTHING.to_owned(),
@@ -100,7 +106,7 @@ fn row(plan: &Plan, effect: &Effect, noise_floor: &[Effect]) -> Row {
         rounds: effect.rounds,
         ratio,
         ratio_span,
-        difference: value(effect.difference),
+        difference,
         difference_span: span,
         floor: floor(effect, noise_floor),
         verdict: effect.verdict,
@@ -109,29 +115,22 @@ fn row(plan: &Plan, effect: &Effect, noise_floor: &[Effect]) -> Row {
     }
 }
 
-/// The far end of the control's interval on the scale on which the effect is judged; of several
-/// controls the one that repeats the effect's baseline.
+/// The far end of the controls' intervals on the scale on which the effect is judged, as its sentence
+/// says it.
 fn floor(effect: &Effect, noise_floor: &[Effect]) -> String {
-    let same = |control: &&Effect| {
-        control.experiment == effect.experiment && control.metric == effect.metric
-    };
-    let of_baseline = |control: &&Effect| same(control) && control.baseline == effect.baseline;
-    let control = noise_floor
+    let scale = Scale::of(effect.margin_kind, effect.ratio.is_some());
+    let far = noise_floor
         .iter()
-        .find(of_baseline)
-        .or_else(|| noise_floor.iter().find(same));
-    let far = |low: Option<f64>, high: Option<f64>, center: f64| {
-        Some((low? - center).abs().max((high? - center).abs()))
-    };
-    let shown = control.and_then(|control| {
-        let ratio = far(control.ratio_low, control.ratio_high, 1.0);
-        let difference = far(control.difference_low, control.difference_high, 0.0);
-        match (effect.margin_kind, ratio) {
-            (MarginKind::Relative, Some(ratio)) => Some(percent(ratio)),
-            _ => difference.map(|difference| quantity(difference, &effect.unit)),
-        }
-    });
-    shown.map_or_else(|| NOTHING.to_owned(), |floor| format!("±{floor}"))
+        .filter(|control| {
+            control.experiment == effect.experiment && control.metric == effect.metric
+        })
+        .filter_map(|control| far_end(control, scale))
+        .reduce(f64::max);
+    match (far, scale) {
+        (None, _) => NOTHING.to_owned(),
+        (Some(times), Scale::Ratio) => percent(times - 1.0),
+        (Some(difference), Scale::Difference) => quantity(difference, &effect.unit),
+    }
 }
 
 /// The verdicts as plain text for a terminal, primary metrics first; labels lose what could move a

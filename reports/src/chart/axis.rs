@@ -206,3 +206,83 @@ fn one_two_five(least: f64, most: f64) -> Vec<(f64, bool)> {
 fn tidy(value: f64) -> f64 {
     format!("{value:.9e}").parse().unwrap_or(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ENDS: (f64, f64) = (40.0, 500.0);
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        let labels = axis.ticks.iter().map(|tick| tick.label.as_str());
+        labels.filter(|label| !label.is_empty()).collect()
+    }
+
+    /// What every axis owes: at least two labels, none twice, and each value on the axis.
+    fn sound(axis: &Axis, values: &[f64]) -> Result<(), TestCaseError> {
+        let labels = labels(axis);
+        prop_assert!(labels.len() >= 2, "{labels:?}");
+        let mut different = labels.clone();
+        different.sort_unstable();
+        different.dedup();
+        prop_assert_eq!(different.len(), labels.len(), "{:?}", labels);
+        for value in values
+            .iter()
+            .chain(axis.ticks.iter().map(|tick| &tick.value))
+        {
+            let at = axis.at(*value);
+            prop_assert!(ENDS.0 <= at && at <= ENDS.1, "{value} at {at}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_linear_axis_is_sound(values in vec(-1e9..1e9_f64, 0..20), scale in -9..9_i32) {
+            let values: Vec<f64> = values.iter().map(|value| value * 10_f64.powi(scale)).collect();
+            let axis = Axis::linear(values.iter().copied(), 5, ENDS);
+            sound(&axis, &values)?;
+            prop_assert!(labels(&axis).contains(&"0"));
+        }
+
+        #[test]
+        fn a_logarithmic_axis_is_sound(exponents in vec(-6.0..9.0_f64, 1..20)) {
+            let values: Vec<f64> = exponents.iter().map(|exponent| 10_f64.powf(*exponent)).collect();
+            let axis = Axis::log(values.iter().copied(), ENDS).unwrap();
+            sound(&axis, &values)?;
+            let all_inside = values.iter().all(|value| {
+                axis.low <= value * (1.0 + 1e-6) && *value <= axis.high * (1.0 + 1e-6)
+            });
+            prop_assert!(all_inside);
+        }
+
+        #[test]
+        fn a_percentile_axis_ends_where_ten_samples_lie_beyond(samples in 21..100_000_000_u64) {
+            let axis = Axis::quantile(samples, ENDS).unwrap();
+            sound(&axis, &[])?;
+            let beyond = (1.0 - axis.high) * samples as f64;
+            prop_assert!((beyond - SAMPLES_BEYOND).abs() < 1e-3, "{beyond}");
+        }
+    }
+
+    #[test]
+    fn a_figure_that_is_none_has_no_place() {
+        assert!(Axis::log([f64::NAN, f64::INFINITY, 0.0, -1.0], ENDS).is_none());
+        let axis = Axis::linear([f64::NAN, 3.0], 5, ENDS);
+        assert_eq!(labels(&axis).last(), Some(&"3"));
+        assert!(Axis::quantile(20, ENDS).is_none());
+    }
+
+    #[test]
+    fn ticks_are_ones_twos_and_fives() {
+        let axis = Axis::log([0.06, 0.9], ENDS).unwrap();
+        assert_eq!(labels(&axis), ["0.05", "0.1", "0.2", "0.5", "1"]);
+        let axis = Axis::log([0.06, 90.0], ENDS).unwrap();
+        assert_eq!(labels(&axis), ["0.1", "1", "10", "100"]);
+        let axis = Axis::quantile(4_000, ENDS).unwrap();
+        assert_eq!(labels(&axis), ["10 %", "50 %", "90 %", "99 %"]);
+    }
+}

@@ -1,33 +1,31 @@
 //! An arm: one transport with all its factor levels.
 
+use std::num::NonZeroU32;
+
 use pushbench_reports::record::{self, Facts};
 use pushbench_server::contract::{message::Envelope, transport::Transport};
 use serde::{Deserialize, Serialize};
 
 /// What is compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arm {
-    /// Unique in a plan; the transport's name when a plan file leaves it out.
-    #[serde(default)]
+    /// Unique in a plan.
     pub label: String,
     /// How its messages travel.
     pub transport: Transport,
     /// The arm that this one repeats under another label: the A/A control.
-    #[serde(default)]
     pub control_of: Option<String>,
     /// Everything else.
-    #[serde(flatten)]
     pub factors: Factors,
 }
 
 /// The knobs that are not the transport, at the levels of a tuned server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Factors {
     /// Read buffer of the server's WebSocket connections. `tungstenite`'s default is 131,072, cleared
     /// at each read; 4,096 holds any prompt.
-    pub ws_read_buffer_bytes: u32,
+    pub ws_read_buffer_bytes: NonZeroU32,
     /// Whether the server sets TCP_NODELAY.
     pub nodelay: bool,
     /// How tokens are wrapped.
@@ -37,7 +35,7 @@ pub struct Factors {
 impl Default for Factors {
     fn default() -> Self {
         Self {
-            ws_read_buffer_bytes: 4_096,
+            ws_read_buffer_bytes: const { NonZeroU32::new(4_096).unwrap() },
             nodelay: true,
             envelope: Envelope::Minimal,
         }

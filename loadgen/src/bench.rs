@@ -180,7 +180,7 @@ impl Bench {
             previous,
             connections: connections as usize,
             retry_ms: retry.as_millis() as u64,
-            ws_read_buffer: factors.ws_read_buffer_bytes as usize,
+            ws_read_buffer: factors.ws_read_buffer_bytes.get() as usize,
             nodelay: factors.nodelay,
             feed_envelope: factors.envelope,
             cores: self.site.server_cores.clone(),

@@ -9,6 +9,7 @@ pub mod command;
 pub mod experiment;
 pub mod ledger;
 pub mod meter;
+pub mod plan;
 pub mod quantity;
 pub mod recorder;
 pub mod refusal;

@@ -128,6 +128,43 @@ impl fmt::Display for Count {
     }
 }
 
+/// Rounds of an experiment: an even number, because each second round mirrors the order of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Rounds(u32);
+
+impl Rounds {
+    /// More than a week has time for.
+    pub const HIGHEST: u32 = 1_000;
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Rounds {
+    type Error = String;
+
+    fn try_from(rounds: u32) -> Result<Self, String> {
+        if is_rounds(rounds) {
+            Ok(Self(rounds))
+        } else {
+            Err(format!(
+                "{rounds} rounds cannot be run: use an even number from 2 to {}, because each second round mirrors \
+                 the order of the first",
+                Self::HIGHEST
+            ))
+        }
+    }
+}
+
+impl From<Rounds> for u32 {
+    fn from(rounds: Rounds) -> Self {
+        rounds.0
+    }
+}
+
 /// A literal of this module's types; the value is checked when it is compiled.
 macro_rules! literal {
     ($name:ident, $type:ident, $value:ty, $valid:expr) => {
@@ -151,9 +188,14 @@ const fn is_count(value: u32) -> bool {
     value >= 1 && value <= Count::HIGHEST
 }
 
+const fn is_rounds(value: u32) -> bool {
+    value >= 2 && value.is_multiple_of(2) && value <= Rounds::HIGHEST
+}
+
 literal!(rate, Rate, f64, is_rate);
 literal!(seconds, Seconds, f64, is_seconds);
 literal!(count, Count, u32, is_count);
+literal!(rounds, Rounds, u32, is_rounds);
 
 #[cfg(test)]
 mod tests {
@@ -166,6 +208,9 @@ mod tests {
             assert!(Seconds::try_from(bad).unwrap_err().contains("above 0"));
         }
         assert!(Count::try_from(0).unwrap_err().contains("1 to"));
+        for bad in [0, 1, 7, Rounds::HIGHEST + 2] {
+            assert!(Rounds::try_from(bad).unwrap_err().contains("even"));
+        }
         assert_eq!(Rate::try_from(2.5).map(Rate::per_second), Ok(2.5));
     }
 }

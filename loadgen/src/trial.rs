@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One arm, once, on a fresh server process: the unit of replication.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// Position in the plan's order, from 1.
     pub number: u32,

@@ -15,7 +15,7 @@ use super::metric::{FIRST_TOKEN, NONE, TOKEN, lower, primary};
 use crate::{
     bench::{Bench, Broken},
     chat::Crowd,
-    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     recorder::{quantile, tail},
     window::observe,
     workload::Chat,
@@ -26,7 +26,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Rounds of the plan.
-    pub rounds: Count,
+    pub rounds: Rounds,
     /// Turns arrive and nothing is recorded.
     pub warm_up_s: Seconds,
     /// Turns arrive and everything is recorded; turns running at its end are cut and counted.
@@ -46,7 +46,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            rounds: count(6),
+            rounds: rounds(6),
             warm_up_s: seconds(0.5),
             window_s: seconds(2.7),
             turns_per_second: rate(90.0),

@@ -14,7 +14,7 @@ use crate::{
     audience::Audience,
     bench::{Bench, Broken},
     meter::memory::{UserMemory, kernel_memory},
-    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     server_process::ServerProcess,
 };
 
@@ -23,10 +23,9 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Rounds of the plan.
-    pub rounds: Count,
-    /// Rising counts of live streams at which memory is read; at least four for a slope with an
-    /// interval.
-    pub connections: Vec<Count>,
+    pub rounds: Rounds,
+    /// Counts of live streams at which memory is read.
+    pub connections: Rungs,
     /// Connections opened and closed before, so that what is allocated once is allocated.
     pub warm_up_connections: Count,
     /// Messages a second on the feed when memory is read while streaming.
@@ -38,13 +37,61 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            rounds: count(4),
-            connections: [200, 400, 600, 800, 1_000].map(count).to_vec(),
+            rounds: rounds(4),
+            connections: rungs([200, 400, 600, 800, 1_000]),
             warm_up_connections: count(50),
             messages_per_second: rate(10.0),
             streaming_s: seconds(0.3),
         }
     }
+}
+
+/// Rising counts, at least [`Rungs::FEWEST`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Count>", into = "Vec<Count>")]
+pub struct Rungs(Vec<Count>);
+
+impl Rungs {
+    /// Fewer give a slope without a useful interval.
+    pub const FEWEST: usize = 4;
+
+    /// In rising order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Count> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The last of them.
+    pub fn highest(&self) -> u32 {
+        self.0.last().map_or(0, |count| count.get())
+    }
+}
+
+impl TryFrom<Vec<Count>> for Rungs {
+    type Error = String;
+
+    fn try_from(counts: Vec<Count>) -> Result<Self, String> {
+        if counts.len() >= Self::FEWEST && counts.is_sorted_by(|low, high| low < high) {
+            Ok(Self(counts))
+        } else {
+            Err(format!(
+                "a slope needs at least {} rising counts, such as [200, 400, 600, 800]",
+                Self::FEWEST
+            ))
+        }
+    }
+}
+
+impl From<Rungs> for Vec<Count> {
+    fn from(rungs: Rungs) -> Self {
+        rungs.0
+    }
+}
+
+/// A literal; the counts must rise.
+pub(crate) fn rungs<const N: usize>(counts: [u32; N]) -> Rungs {
+    const { assert!(N >= Rungs::FEWEST) };
+    debug_assert!(counts.is_sorted_by(|low, high| low < high));
+    Rungs(counts.map(count).to_vec())
 }
 
 /// Start and end of two server processes.
@@ -76,20 +123,14 @@ const STATES: [State; 2] = [
 impl Settings {
     /// Expected seconds of one trial.
     pub fn trial_seconds(&self) -> f64 {
-        let rungs = self.connections.len() as f64;
+        let rungs = self.connections.iter().len() as f64;
         let connecting = f64::from(self.connections()) * CONNECT_S;
         AROUND_S + 2.0 * connecting + rungs * (2.0 * SETTLE.as_secs_f64() + self.streaming_s.get())
     }
 
     /// Connections open at most.
     pub fn connections(&self) -> u32 {
-        let highest = self
-            .connections
-            .iter()
-            .map(|count| count.get())
-            .max()
-            .unwrap_or(0);
-        highest + self.warm_up_connections.get()
+        self.connections.highest() + self.warm_up_connections.get()
     }
 
     /// Question, metrics and charts.
@@ -174,8 +215,6 @@ impl Settings {
         audience: &mut Audience,
         state: &State,
     ) -> Result<Vec<Rung>, Broken> {
-        let mut counts = self.connections.clone();
-        counts.sort();
         let mut rungs = Vec::new();
         if state.streaming {
             server
@@ -184,7 +223,7 @@ impl Settings {
                 })
                 .await?;
         }
-        for count in counts {
+        for count in self.connections.iter() {
             audience.grow(bench, server, count.get(), |_| false).await?;
             // A pause for the server, not a measured time.
             tokio::time::sleep(if state.streaming {

@@ -8,7 +8,10 @@ pub mod throughput;
 
 use pushbench_reports::record;
 
-use crate::bench::{Bench, Broken};
+use crate::{
+    bench::{Bench, Broken},
+    quantity::{Rate, Rounds},
+};
 
 /// An experiment with its settings: matched here and nowhere else.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +47,23 @@ impl Experiment {
             Self::Throughput(settings) => settings.rounds.get(),
             Self::Memory(settings) => settings.rounds.get(),
             Self::Reconnect(settings) => settings.rounds.get(),
+        }
+    }
+
+    /// The same in another number of rounds.
+    pub fn set_rounds(&mut self, rounds: Rounds) {
+        match self {
+            Self::Latency(settings) => settings.rounds = rounds,
+            Self::Throughput(settings) => settings.rounds = rounds,
+            Self::Memory(settings) => settings.rounds = rounds,
+            Self::Reconnect(settings) => settings.rounds = rounds,
+        }
+    }
+
+    /// Replays a trace this much faster than it was recorded, where turns arrive as in a trace.
+    pub fn set_speed_up(&mut self, speed_up: Rate) {
+        if let Self::Latency(settings) = self {
+            settings.speed_up = speed_up;
         }
     }
 

@@ -15,7 +15,7 @@ use super::metric::{COST, NONE, RECONNECT, lower, primary};
 use crate::{
     audience::Audience,
     bench::{Bench, Broken},
-    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     server_process::ServerProcess,
     subscriber::{Outage, Outcome},
 };
@@ -25,7 +25,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Rounds of the plan.
-    pub rounds: Count,
+    pub rounds: Rounds,
     /// Subscribers of the feed: every other one resumes.
     pub subscribers: Count,
     /// Messages a second that the feed publishes.
@@ -41,7 +41,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            rounds: count(4),
+            rounds: rounds(4),
             subscribers: count(100),
             messages_per_second: rate(100.0),
             retry_s: seconds(0.25),

@@ -11,7 +11,7 @@ use super::metric::{COST, TOKEN, higher, lower, primary};
 use crate::{
     audience::Audience,
     bench::{Bench, Broken},
-    quantity::{Count, Rate, Seconds, count, rate, seconds},
+    quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     recorder::{Recorder, quantile},
     subscriber::Outcome,
     window::{Window, observe},
@@ -22,7 +22,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Rounds of the plan.
-    pub rounds: Count,
+    pub rounds: Rounds,
     /// Subscribers of the feed.
     pub subscribers: Count,
     /// Messages a second that the feed publishes; times `subscribers`, the deliveries a second.
@@ -42,7 +42,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            rounds: count(6),
+            rounds: rounds(6),
             subscribers: count(100),
             messages_per_second: rate(200.0),
             warm_up_s: seconds(0.3),

@@ -1,0 +1,122 @@
+//! The plans that come with the program.
+
+use std::num::NonZeroU32;
+
+use pushbench_server::contract::transport::Transport;
+
+use super::{Entry, Plan, SEED};
+use crate::{
+    arm::{Arm, Factors},
+    experiment::{
+        Experiment, latency,
+        memory::{self, rungs},
+        reconnect, throughput,
+    },
+    quantity::{count, rate, rounds, seconds},
+};
+
+const SSE: &str = "sse-h1";
+const WS: &str = "ws-h1";
+const CONTROL: &str = "sse-h1 (A/A)";
+const WS_LIBRARY_DEFAULT: &str = "ws-h1 (library default)";
+
+/// `tungstenite`'s own read buffer, in bytes, which it clears at each read.
+const TUNGSTENITE_READ_BUFFER: NonZeroU32 = const { NonZeroU32::new(131_072).unwrap() };
+
+/// Both transports tuned, and the control: at most three minutes on two cores.
+pub fn quick() -> Plan {
+    let everyone = |experiment| entry(experiment, &[SSE, WS, CONTROL]);
+    Plan {
+        name: "quick".to_owned(),
+        experiments: vec![
+            everyone(Experiment::Latency(latency::Settings::default())),
+            everyone(Experiment::Throughput(throughput::Settings::default())),
+            everyone(Experiment::Memory(memory::Settings::default())),
+            everyone(Experiment::Reconnect(reconnect::Settings::default())),
+        ],
+        arms: vec![
+            arm(SSE, Transport::SseH1, None),
+            arm(WS, Transport::WsH1, None),
+            arm(CONTROL, Transport::SseH1, Some(SSE)),
+        ],
+        ..empty()
+    }
+}
+
+/// More rounds, longer windows, the search for the highest rate, and the WebSocket library as it comes:
+/// about half an hour.
+pub fn full() -> Plan {
+    let tuned = &[SSE, WS, CONTROL];
+    let everyone = &[SSE, WS, CONTROL, WS_LIBRARY_DEFAULT];
+    let mut arms = quick().arms;
+    arms.push(Arm {
+        factors: Factors {
+            ws_read_buffer_bytes: TUNGSTENITE_READ_BUFFER,
+            ..Factors::default()
+        },
+        ..arm(WS_LIBRARY_DEFAULT, Transport::WsH1, None)
+    });
+    let latency = latency::Settings {
+        rounds: rounds(10),
+        window_s: seconds(8.0),
+        ..Default::default()
+    };
+    let throughput = throughput::Settings {
+        rounds: rounds(10),
+        window_s: seconds(3.0),
+        search: true,
+        ..Default::default()
+    };
+    let memory = memory::Settings {
+        rounds: rounds(8),
+        connections: rungs([500, 1_000, 2_000, 3_000, 4_000]),
+        ..Default::default()
+    };
+    let reconnect = reconnect::Settings {
+        rounds: rounds(8),
+        subscribers: count(500),
+        // 500 × 40: as many deliveries a second as the throughput experiment, which both sustain.
+        messages_per_second: rate(40.0),
+        phase_s: seconds(1.5),
+        down_s: seconds(1.0),
+        ..Default::default()
+    };
+    Plan {
+        name: "full".to_owned(),
+        experiments: vec![
+            entry(Experiment::Latency(latency), tuned),
+            entry(Experiment::Throughput(throughput), everyone),
+            entry(Experiment::Memory(memory), everyone),
+            entry(Experiment::Reconnect(reconnect), tuned),
+        ],
+        arms,
+        ..empty()
+    }
+}
+
+fn empty() -> Plan {
+    Plan {
+        name: String::new(),
+        seed: SEED,
+        arms: Vec::new(),
+        baseline: SSE.to_owned(),
+        experiments: Vec::new(),
+        replay: None,
+    }
+}
+
+fn arm(label: &str, transport: Transport, control_of: Option<&str>) -> Arm {
+    Arm {
+        label: label.to_owned(),
+        transport,
+        control_of: control_of.map(str::to_owned),
+        factors: Factors::default(),
+    }
+}
+
+fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
+    Entry {
+        experiment,
+        arms: arms.iter().map(|&label| label.to_owned()).collect(),
+    }
+}

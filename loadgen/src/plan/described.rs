@@ -1,0 +1,68 @@
+//! The plan as the record has it, for readers who do not know the program.
+
+use pushbench_reports::record;
+
+use super::{Plan, claims::claims};
+use crate::experiment::Experiment;
+
+/// What the report answers.
+const QUESTION: &str = "Why does ChatGPT stream its answers over SSE and not over WebSocket?";
+
+/// Everything a reader needs to know of the plan.
+pub fn plan(plan: &Plan) -> record::Plan {
+    let takes_part = |label: &str| {
+        plan.experiments
+            .iter()
+            .any(|entry| entry.arms.iter().any(|arm| arm == label))
+    };
+    record::Plan {
+        name: plan.name.clone(),
+        seed: plan.seed,
+        question: QUESTION.to_owned(),
+        arms: plan
+            .arms
+            .iter()
+            .filter(|arm| takes_part(&arm.label))
+            .map(record::Arm::from)
+            .collect(),
+        experiments: plan
+            .experiments
+            .iter()
+            .map(|entry| record::Experiment {
+                rounds: entry.experiment.rounds(),
+                baseline: plan.baseline.clone(),
+                arms: entry.arms.clone(),
+                ..entry.experiment.describe()
+            })
+            .collect(),
+        claims: claims(plan),
+        notes: plan
+            .experiments
+            .iter()
+            .filter_map(|entry| note(plan, &entry.experiment))
+            .collect(),
+    }
+}
+
+/// Where the load comes from, and what of it is not as in life.
+fn note(plan: &Plan, experiment: &Experiment) -> Option<String> {
+    let Experiment::Latency(settings) = experiment else {
+        return None;
+    };
+    let delay_ms = settings.first_token_s.get() * 1e3;
+    let arrivals = match &plan.replay {
+        Some(replay) => format!(
+            "Chat turns replay arrivals and lengths of {} ({} requests), arrivals {} times as fast as recorded, token \
+             gaps as they are.",
+            replay.name,
+            replay.trace.requests().len(),
+            settings.speed_up.per_second(),
+        ),
+        None => "Chat turns are synthetic: Poisson arrivals, answer lengths by the quantiles of published traces."
+            .to_owned(),
+    };
+    Some(format!(
+        "{arrivals} The first token is due {delay_ms:.0} ms after the prompt, where real models take 500 to 900 ms: \
+         shortened, so that a trial holds many turns."
+    ))
+}

@@ -1,0 +1,193 @@
+//! Plans that are read, and plans that are refused with the line at fault.
+
+use super::*;
+use crate::plan::{EXAMPLE, quick};
+
+fn refused(text: &str) -> Fault {
+    parse(text, "my.toml", "my").unwrap_err()
+}
+
+#[test]
+fn the_example_is_the_quick_plan_with_every_key() {
+    let example = parse(EXAMPLE, "example.toml", "-").unwrap();
+    let quick = quick();
+    assert_eq!(example.name, "example");
+    assert_eq!(
+        (&example.arms, &example.experiments),
+        (&quick.arms, &quick.experiments)
+    );
+    for entry in &quick.experiments {
+        for key in entry.experiment.describe().settings.keys() {
+            assert!(EXAMPLE.contains(&format!("\n{key} = ")), "{key} is missing");
+        }
+    }
+    for key in quick.arms[0].factors.facts().keys() {
+        assert!(EXAMPLE.contains(&format!("\n{key} = ")), "{key} is missing");
+    }
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let text = "[[arm]]\ntransport = \"ws-h1\"\n[[arm]]\ntransport = \"ws-h1\"\nlabel = \"again\"\n\
+                control_of = \"ws-h1\"\n[memory]\n";
+    let plan = parse(text, "my.toml", "my").unwrap();
+    assert_eq!(
+        (plan.name.as_str(), plan.seed, plan.baseline.as_str()),
+        ("my", SEED, "ws-h1")
+    );
+    assert_eq!(
+        plan.experiments,
+        [Entry {
+            experiment: Experiment::Memory(Default::default()),
+            arms: vec!["ws-h1".into(), "again".into()],
+        }]
+    );
+}
+
+/// The example with one line replaced; the fault must be on that line.
+#[test]
+fn faults_name_the_line_and_the_remedy() {
+    let cases = [
+        (
+            "seed = 1 ",
+            "sead = 1",
+            "unknown key `sead`, expected one of name, seed",
+        ),
+        ("seed = 1 ", "seed = \"x\"", "expected a whole number"),
+        ("seed = 1 ", "seed = ", "; `pushbench plan --example`"),
+        (
+            "baseline = \"sse-h1\"",
+            "baseline = \"sse\"",
+            "use one of sse-h1, ws-h1, sse-h1 (A/A)",
+        ),
+        (
+            "transport = \"ws-h1\"",
+            "transport = \"ws\"",
+            "use one of sse-h1, ws-h1",
+        ),
+        (
+            "label = \"sse-h1 (A/A)\"",
+            "label = \"ws-h1\"",
+            "`label` of its own",
+        ),
+        (
+            "control_of = \"sse-h1\"",
+            "control_of = \"sse\"",
+            "use one of sse-h1",
+        ),
+        (
+            "control_of = \"sse-h1\"",
+            "control_of = \"sse-h1 (A/A)\"",
+            "name another",
+        ),
+        (
+            "control_of = \"sse-h1\"",
+            "control_of = \"ws-h1\"",
+            "the same transport",
+        ),
+        ("nodelay = true", "nodelay = 1", "expected a boolean"),
+        (
+            "nodelay = true",
+            "nodeley = true",
+            "unknown key `nodeley`, expected one of `ws_read_buffer_bytes`",
+        ),
+        (
+            "envelope = \"minimal\"",
+            "envelope = \"big\"",
+            "expected `minimal` or `openai`",
+        ),
+        (
+            "ws_read_buffer_bytes = 4096",
+            "ws_read_buffer_bytes = 0",
+            "expected a whole number from 1 up",
+        ),
+        (
+            "turns_per_second = 90.0",
+            "turns_per_second = 0",
+            "use one above 0",
+        ),
+        ("window_s = 2.7", "window_s = \"long\"", "expected a number"),
+        (
+            "window_s = 2.7",
+            "windows_s = 2.7",
+            "unknown key `windows_s`, expected one of `rounds`",
+        ),
+        (
+            "warm_connections = 250",
+            "warm_connections = -1",
+            "expected a whole number",
+        ),
+        (
+            "connections = [200, 400, 600, 800, 1000]",
+            "connections = [400, 200]",
+            "4 rising",
+        ),
+        (
+            "connections = [200, 400, 600, 800, 1000]",
+            "connections = [0, 1, 2, 3]",
+            "use 1 to",
+        ),
+        (
+            "arms = [\"sse-h1\", \"ws-h1\", \"sse-h1 (A/A)\"]",
+            "arms = [\"ws-h1\"]",
+            "leaves out the baseline",
+        ),
+        (
+            "arms = [\"sse-h1\", \"ws-h1\", \"sse-h1 (A/A)\"]",
+            "arms = [\"sse-h1\", \"ws-h1\"]",
+            "A/A control",
+        ),
+        (
+            "arms = [\"sse-h1\", \"ws-h1\", \"sse-h1 (A/A)\"]",
+            "arms = [\"sse-h1\", \"x\"]",
+            "use one of",
+        ),
+        ("[throughput]", "[througput]", "unknown key `througput`"),
+        ("rounds = 6", "rounds = 5", "even number"),
+    ];
+    for (right, wrong, remedy) in cases {
+        let at = EXAMPLE
+            .find(&format!("\n{right}"))
+            .unwrap_or_else(|| panic!("no {right}"))
+            + 1;
+        let text = EXAMPLE.replacen(&format!("\n{right}"), &format!("\n{wrong}"), 1);
+        let fault = refused(&text);
+        assert_eq!(fault.line, EXAMPLE[..at].lines().count() + 1, "{fault}");
+        assert!(fault.text.starts_with(wrong.trim()), "{fault}");
+        let sentence = fault.to_string();
+        assert!(sentence.starts_with("my.toml, line "), "{sentence}");
+        assert!(sentence.contains(remedy), "{sentence} lacks {remedy}");
+        assert!(!sentence.contains('\n'));
+    }
+}
+
+#[test]
+fn refuses_a_plan_of_nothing_and_what_is_not_a_table() {
+    assert!(refused("").to_string().contains("no arm"));
+    assert!(
+        refused("[[arm]]\nlabel = \"x\"\n")
+            .to_string()
+            .contains("no `transport`")
+    );
+    assert!(
+        refused("[[arm]]\ntransport = \"ws-h1\"\n")
+            .to_string()
+            .contains("no experiment")
+    );
+    assert!(refused("arm = 1\n").to_string().contains("[[arm]]"));
+    assert!(
+        refused("[arm]\ntransport = \"ws-h1\"\n")
+            .to_string()
+            .contains("[[arm]]")
+    );
+    assert!(
+        refused("[[arm]]\ntransport = \"ws-h1\"\n[latency.x]\n")
+            .to_string()
+            .contains("control")
+    );
+    assert!(
+        refused("latency = 1\n[[arm]]\ntransport = \"ws-h1\"\n")
+            .to_string()
+            .contains("[latency]")
+    );
+}

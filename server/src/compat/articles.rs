@@ -26,7 +26,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::{Stream, StreamExt, stream};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -154,9 +154,19 @@ fn ten_events(
         .take_until(stopping)
 }
 
+/// The published order of its fields.
+#[derive(Serialize)]
+struct Data<'a> {
+    id: u64,
+    time: String,
+    params: &'a Value,
+}
+
 fn event(id: u64, params: &Value) -> String {
+    // With milliseconds, as JavaScript's `toISOString` has it.
     let time = format!("{:.3}", jiff::Timestamp::now());
-    let data = json!({ "id": id, "time": time, "params": params });
+    // A plain data structure with string keys: serialization has no way to fail.
+    let data = serde_json::to_string(&Data { id, time, params }).unwrap_or_default();
     let retry_ms = RETRY.as_millis();
     format!("event: customEvent\nid: {id}\nretry: {retry_ms}\ndata: {data}\n\n")
 }

@@ -45,6 +45,8 @@ fn assert_ten_events(answer: &Answer, ids: impl Iterator<Item = u64>, params: se
         assert_eq!(event[2].1, "30000");
         let data: serde_json::Value = serde_json::from_str(event[3].1).unwrap();
         assert_eq!(data["id"], id);
+        let shape = format!("{{\"id\":{id},\"time\":\"");
+        assert!(event[3].1.starts_with(&shape), "{}", event[3].1);
         assert_eq!(data["params"], params);
         let time = data["time"].as_str().unwrap();
         assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
@@ -69,6 +71,16 @@ async fn the_demo_streams_ten_events_and_ends() {
     assert_ten_events(&answer, 0..10, params);
     let answer = keep_alive(&server, &server.request("GET", "/sse", "")).await;
     assert_ten_events(&answer, 0..10, serde_json::json!({}));
+}
+
+#[tokio::test]
+async fn a_proxy_that_speaks_http_1_0_sees_the_end() {
+    let server = start(quick()).await;
+    for fields in ["", "Connection: keep-alive\r\n"] {
+        let request = format!("GET /sse HTTP/1.0\r\n{fields}\r\n");
+        let answer = server.ask(request).await;
+        assert_eq!(events(&answer.body).len(), 10);
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod chart;
 pub mod effect;
 pub mod estimate;
+pub mod histograms;
 mod link;
 pub mod markdown;
 pub mod page;

@@ -1,18 +1,14 @@
 //! A run's directory, read whole and checked before anything is computed from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::histograms::{Histograms, read_log};
 use crate::record::{Chart, FORMAT, Manifest, Plan, Record};
 
 /// Name of the manifest below a run's directory.
@@ -32,44 +28,6 @@ pub struct Run {
     pub record_files: Vec<String>,
     /// What the valid trials recorded.
     pub histograms: Histograms,
-}
-
-/// Recorded values, merged over the valid trials of an arm in an experiment; in nanoseconds.
-#[derive(Debug, Default)]
-pub struct Histograms(BTreeMap<(String, String, String), Histogram<u64>>);
-
-impl Histograms {
-    /// The merged histogram; `None` without a valid trial that has it.
-    pub fn find(&self, experiment: &str, arm: &str, name: &str) -> Option<&Histogram<u64>> {
-        let key = (experiment.to_owned(), arm.to_owned(), name.to_owned());
-        self.0.get(&key)
-    }
-
-    /// Adds one trial's histogram to its arm's.
-    ///
-    /// # Errors
-    /// A histogram whose range cannot be held by one of this crate.
-    pub fn merge(
-        &mut self,
-        record: &Record,
-        name: &str,
-        own: &Histogram<u64>,
-    ) -> Result<(), String> {
-        let key = (
-            record.experiment.clone(),
-            record.arm.clone(),
-            name.to_owned(),
-        );
-        match self.0.get_mut(&key) {
-            Some(sum) => sum.add(own).map_err(|error| error.to_string()),
-            None => {
-                let mut first = own.clone();
-                first.auto(true);
-                self.0.insert(key, first);
-                Ok(())
-            }
-        }
-    }
 }
 
 /// Why a directory cannot be reported on; each sentence ends with what to do.
@@ -179,7 +137,7 @@ pub fn read(dir: &Path) -> Result<Run, ReadError> {
                 record: file.clone(),
                 reason,
             };
-            let own = histogram(dir, path).map_err(bad)?;
+            let own = read_log(dir, path).map_err(bad)?;
             histograms.merge(record, name, &own).map_err(bad)?;
         }
     }
@@ -279,39 +237,6 @@ fn unreadable(path: &Path, source: io::Error) -> ReadError {
         path: path.to_owned(),
         source,
     }
-}
-
-/// All intervals of one log, merged. The path must stay below the run's directory.
-fn histogram(dir: &Path, relative: &str) -> Result<Histogram<u64>, String> {
-    let inside = Path::new(relative)
-        .components()
-        .all(|component| matches!(component, Component::Normal(_)));
-    if !inside {
-        return Err("its path leaves the run's directory".to_owned());
-    }
-    let log = fs::read(dir.join(relative)).map_err(|error| error.to_string())?;
-    let mut sum: Option<Histogram<u64>> = None;
-    for entry in IntervalLogIterator::new(&log) {
-        let entry = entry.map_err(|error| format!("{error:?}"))?;
-        let LogEntry::Interval(interval) = entry else {
-            continue;
-        };
-        let bytes = STANDARD
-            .decode(interval.encoded_histogram())
-            .map_err(|error| error.to_string())?;
-        let own: Histogram<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| error.to_string())?;
-        match &mut sum {
-            Some(sum) => sum.add(own).map_err(|error| error.to_string())?,
-            None => {
-                let mut first = own;
-                first.auto(true);
-                sum = Some(first);
-            }
-        }
-    }
-    sum.ok_or_else(|| "it holds no interval".to_owned())
 }
 
 fn check_chart_names(path: &Path, plan: &Plan) -> Result<(), ReadError> {

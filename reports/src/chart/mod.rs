@@ -11,7 +11,7 @@ mod timeline;
 
 use self::canvas::ChartError;
 use self::style::{ArmStyle, arm_styles};
-use crate::read::Histograms;
+use crate::histograms::Histograms;
 use crate::record::{Chart, Experiment, Metric, Plan, Record};
 
 /// What an experiment's charts are drawn from.

@@ -439,7 +439,7 @@ fn throughput() -> Experiment {
         vec![Chart::Dots {
             file: "cpu-per-message".into(),
             title: "CPU for a delivered message".into(),
-            subtitle: "100 streams, 10 messages a second each".into(),
+            subtitle: "100 streams, every trial a dot".into(),
             caption: "Columns that overlap do not differ by more than chance.".into(),
             metrics: vec![
                 "server_cpu_us_per_message".into(),

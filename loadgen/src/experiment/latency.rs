@@ -123,7 +123,9 @@ impl Settings {
                     file: "latency-deviation".into(),
                     title: "Inter-token deviation".into(),
                     subtitle: "how far the gap between two tokens was from the schedule's".into(),
-                    caption: "0 would be a stream as even as the schedule; a reader sees jitter above some 50 ms.".into(),
+                    caption: "0 would be a stream as even as its schedule. Hold it against the gap between two \
+                              tokens, 13 to 18 ms here."
+                        .into(),
                     histogram: "deviation".into(),
                     scale: 1e-6,
                     unit: "ms".into(),

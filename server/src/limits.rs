@@ -34,6 +34,9 @@ pub struct Limits {
     pub turn_tokens: u32,
     /// Longest schedule of one turn (`refused_asks`): nobody waits an hour for an answer.
     pub turn_time: Duration,
+    /// How long a turn that may be resumed goes on with nobody listening (`stopped_turns`): several
+    /// reconnects, not the hour that a page long closed once asked for.
+    pub abandoned_time: Duration,
     /// Turns streaming at once (`refused_asks`): one a connection, and those awaiting a resume.
     pub turns: usize,
     /// Turns that outlived their connection or finished, kept for resume (oldest forgotten first,
@@ -64,6 +67,7 @@ impl Default for Limits {
             turn_history: 2_048,
             turn_tokens: 8_192,
             turn_time: Duration::from_secs(3_600),
+            abandoned_time: Duration::from_secs(60),
             turns: 4_096,
             retained_turns: 256,
             known_subscribers: 65_536,

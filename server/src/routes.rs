@@ -2,11 +2,14 @@
 //!
 //! | URL | Serves |
 //! |---|---|
-//! | `GET /sse/chat`, `POST /sse/chat` | one turn as server-sent events; the ask is the query or the JSON body. An `EventSource` knows no fields, so a `GET` that says nothing of `resume` means `resume=true`: the ids make its own reconnect continue the turn |
+//! | `GET /sse/chat`, `POST /sse/chat` | one turn as server-sent events; the ask is the query or the JSON body |
 //! | `GET /sse/feed`, `POST /sse/feed` | the feed as server-sent events |
 //! | `GET /ws` | WebSocket: asks as text messages, streams back |
 //! | `GET /health` | `ok` |
 //! | `GET /`, `GET /sse`, `POST /fetch-sse`, `POST /api/gpt/get` | the articles' samples, to any origin ([`articles`]) |
+//!
+//! An `EventSource` reconnects by itself and continues only where messages carry ids, so a `GET` that
+//! says nothing of `resume` means `resume=true`; `resume=false` is honoured.
 //!
 //! What is refused is answered with a JSON error ([`Problem`]).
 
@@ -135,10 +138,12 @@ async fn feed_by_query(
     State(shared): App,
     Extension(connection): Connected,
     LastEventId(last): LastEventId,
+    said: Result<Query<OfEventSource>, QueryRejection>,
     ask: Result<Query<FeedAsk>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(ask) =
+    let Query(mut ask) =
         ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
+    ask.resume = said.map_or(true, |Query(said)| said.resume);
     feed(&shared, connection, last, ask)
 }
 

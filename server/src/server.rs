@@ -151,7 +151,12 @@ impl Shared {
         })?;
         let joined = topic.subscribe(None, None)?;
         let (turns, retain) = (self.turns.clone(), ask.resume);
-        let turn = self.source().turn(topic, ask);
+        let patience = if ask.resume {
+            limits.abandoned_time
+        } else {
+            Duration::ZERO
+        };
+        let turn = self.source().turn(topic, ask, patience);
         tokio::spawn(async move {
             turn.await;
             turns.finish(number, retain);

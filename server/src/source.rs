@@ -1,7 +1,7 @@
 //! Runs arrival schedules: the tokens of a turn, the messages of the feed. What is due is due on the
 //! schedule, however late the one before it was.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     contract::{ask::ChatAsk, clock::now_ns},
@@ -11,6 +11,10 @@ use crate::{
     meters::Meters,
     pacer::Pacer,
 };
+
+/// How often a turn that waits long for a token looks whether it is still wanted: nobody should hold
+/// one of the places for turns without listening.
+const LOOK_NS: u64 = 1_000_000_000;
 
 /// What every schedule needs.
 #[derive(Debug, Clone)]
@@ -22,18 +26,28 @@ pub struct Source {
 }
 
 impl Source {
-    /// Streams one turn to its end, or until nobody listens and nobody may come back.
-    pub async fn turn(self, topic: Arc<Topic>, ask: ChatAsk) {
+    /// Streams one turn to its end, or until it was ended, or nobody has listened for `patience`.
+    pub async fn turn(self, topic: Arc<Topic>, ask: ChatAsk, patience: Duration) {
         let first_ns = now_ns() + ask.first_token_us * 1_000;
         let texts = corpus::stream(ask.language, ask.seed).take(ask.tokens as usize);
+        let mut audience = Audience {
+            topic: topic.clone(),
+            patience,
+            alone_since: None,
+        };
         for (text, k) in texts.zip(0..) {
-            let abandoned = || !ask.resume && topic.listeners() == 0;
-            self.wait(first_ns + k * ask.token_gap_us * 1_000).await;
-            if topic.ended() || abandoned() {
+            let due_ns = first_ns + k * ask.token_gap_us * 1_000;
+            while due_ns > now_ns() + LOOK_NS && !audience.left() {
+                self.pacer.sleep_until(now_ns() + LOOK_NS).await;
+            }
+            if !audience.left() {
+                self.wait(due_ns).await;
+            }
+            if audience.left() {
                 self.meters.counters.count(Counter::StoppedTurns);
                 return topic.end(true);
             }
-            topic.publish(first_ns + k * ask.token_gap_us * 1_000, text);
+            topic.publish(due_ns, text);
         }
         topic.end(false);
     }
@@ -62,5 +76,28 @@ impl Source {
         let lag_ns = now_ns().saturating_sub(due_ns);
         self.meters
             .record(|histograms| histograms.pacer_lag.saturating_record(lag_ns));
+    }
+}
+
+/// Those for whom a turn goes on.
+struct Audience {
+    topic: Arc<Topic>,
+    patience: Duration,
+    alone_since: Option<u64>,
+}
+
+impl Audience {
+    /// Whether the turn was ended, or nobody has listened for longer than is waited for a resume.
+    fn left(&mut self) -> bool {
+        if self.topic.ended() {
+            return true;
+        }
+        if self.topic.listeners() > 0 {
+            self.alone_since = None;
+            return false;
+        }
+        let now = now_ns();
+        let alone_ns = now - *self.alone_since.get_or_insert(now);
+        u128::from(alone_ns) >= self.patience.as_nanos()
     }
 }

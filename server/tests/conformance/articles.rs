@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pushbench_server::{contract::message, counters::Counter, server::Config};
+use pushbench_server::{contract::message, counters::Counter, limits::Limits, server::Config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{Answer, Running, soon, start};
@@ -279,5 +279,75 @@ async fn an_event_source_continues_its_turn_by_itself() {
         let messages = messages(&answer.body);
         assert_eq!(messages.len(), 5);
         assert!(messages.iter().all(|(id, _)| id.is_some() == with_id));
+    }
+}
+
+#[tokio::test]
+async fn an_event_source_continues_the_feed_or_is_told_what_is_gone() {
+    let limits = Limits {
+        feed_history: 4,
+        ..Limits::default()
+    };
+    let server = start(Config {
+        limits,
+        ..Config::default()
+    })
+    .await;
+    (0..6).for_each(|n| server.shared.feed.publish(n, "x"));
+    server.shared.feed.end(false);
+    let after = |id: &str, query: &str| {
+        let target = format!("/sse/feed{query}");
+        let request = server.request("GET", &target, &format!("Last-Event-ID: {id}\r\n"));
+        server.ask(request)
+    };
+    for (id, ids, missing) in [
+        ("1-0-4", &["1-0-5", "1-0-6"][..], "\"missing\":0"),
+        (
+            "1-0-1",
+            &["1-0-3", "1-0-4", "1-0-5", "1-0-6"],
+            "\"missing\":1",
+        ),
+        // Of an epoch that is gone: joins live.
+        ("7-0-1", &[], "\"missing\":0"),
+    ] {
+        let answer = after(id, "").await;
+        let received = messages(&answer.body);
+        let received: Vec<_> = received.iter().filter_map(|(id, _)| *id).collect();
+        assert_eq!(received, ids, "after {id}");
+        assert!(answer.body.contains(missing), "{}", answer.body);
+    }
+    let without = after("1-0-4", "?resume=false").await;
+    assert_eq!(messages(&without.body), []);
+}
+
+#[tokio::test]
+async fn a_turn_that_nobody_comes_back_to_is_stopped() {
+    let limits = Limits {
+        abandoned_time: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let server = start(Config {
+        limits,
+        ..Config::default()
+    })
+    .await;
+    for (n, turn) in [
+        "/sse/chat?tokens=8000&first_token_us=1&token_gap_us=1000",
+        // Between two tokens that are far apart.
+        "/sse/chat?tokens=2&first_token_us=1&token_gap_us=1700000000",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stopped = |server: &Running| server.count(Counter::StoppedTurns);
+        let mut stream = server.connect().await;
+        let request = server.request("GET", turn, "");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        soon("its head", stream.readable()).await.unwrap();
+        assert_eq!(stopped(&server), n as u64);
+        drop(stream);
+        server
+            .until("it is stopped", |s| stopped(s) == n as u64 + 1)
+            .await;
     }
 }

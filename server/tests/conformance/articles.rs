@@ -5,26 +5,13 @@ use std::time::Duration;
 use pushbench_server::{contract::message, counters::Counter, limits::Limits, server::Config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::{Answer, Running, soon, start};
+use super::support::{Answer, Running, events, messages, soon, start};
 
 fn quick() -> Config {
     Config {
         articles_period: Duration::from_millis(2),
         ..Config::default()
     }
-}
-
-/// The fields of each event, in their order.
-fn events(body: &str) -> Vec<Vec<(&str, &str)>> {
-    let blocks = body.strip_suffix("\n\n").unwrap_or(body).split("\n\n");
-    blocks
-        .map(|block| {
-            let lines = block.lines();
-            lines
-                .map(|line| line.split_once(": ").unwrap_or((line, "")))
-                .collect()
-        })
-        .collect()
 }
 
 fn assert_ten_events(answer: &Answer, ids: impl Iterator<Item = u64>, params: serde_json::Value) {
@@ -237,18 +224,6 @@ async fn the_page_runs_only_its_own_script_and_knows_its_server() {
     for button in ["建立 SSE 连接", "断开 SSE 连接"] {
         assert!(one.body.contains(&format!(">{button}</button>")));
     }
-}
-
-/// `id:` and payload of each message, notices left out.
-fn messages(body: &str) -> Vec<(Option<&str>, &str)> {
-    let events = events(body).into_iter();
-    let messages = events.filter(|event| !event.contains(&("event", "notice")));
-    messages
-        .map(|event| {
-            let field = |name| event.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-            (field("id"), field("data").unwrap())
-        })
-        .collect()
 }
 
 #[tokio::test]

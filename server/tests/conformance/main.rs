@@ -11,5 +11,6 @@
 mod articles;
 mod bounds;
 mod guards;
+mod payloads;
 mod shutdown;
 mod support;

@@ -198,3 +198,28 @@ fn unchunk(mut body: &str) -> (String, bool) {
     }
     (whole, false)
 }
+
+/// The fields of each event, in their order.
+pub fn events(body: &str) -> Vec<Vec<(&str, &str)>> {
+    let blocks = body.strip_suffix("\n\n").unwrap_or(body).split("\n\n");
+    blocks
+        .map(|block| {
+            let lines = block.lines();
+            lines
+                .map(|line| line.split_once(": ").unwrap_or((line, "")))
+                .collect()
+        })
+        .collect()
+}
+
+/// `id:` and payload of each message, notices left out.
+pub fn messages(body: &str) -> Vec<(Option<&str>, &str)> {
+    let events = events(body).into_iter();
+    let messages = events.filter(|event| !event.contains(&("event", "notice")));
+    messages
+        .map(|event| {
+            let field = |name| event.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+            (field("id"), field("data").unwrap())
+        })
+        .collect()
+}

@@ -20,7 +20,6 @@ struct Page<'a> {
     started_at: &'a str,
     warnings: Vec<String>,
     primary: Vec<Row>,
-    exploratory: Vec<Row>,
     sections: Vec<Section<'a>>,
     attendance: Vec<Attendance>,
     remarks: Vec<(String, usize)>,
@@ -29,6 +28,7 @@ struct Page<'a> {
 /// One experiment.
 struct Section<'a> {
     experiment: &'a Experiment,
+    exploratory: Vec<Row>,
     figures: &'a [Figure],
     settings: Comparison,
     files: Vec<TrialFiles>,
@@ -55,13 +55,21 @@ struct Piece<'a> {
 /// Whatever the template engine reports; into memory it has no reason to.
 pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<String, askama::Error> {
     let plan = &summary.plan;
-    let (primary, exploratory) = rows(summary).into_iter().partition(|row| row.primary);
+    let (primary, exploratory): (Vec<Row>, Vec<Row>) =
+        rows(summary).into_iter().partition(|row| row.primary);
+    let of = |experiment: &Experiment| {
+        let own = exploratory
+            .iter()
+            .filter(|row| row.experiment == experiment.title);
+        own.cloned().collect()
+    };
     let sections = plan
         .experiments
         .iter()
         .zip(charts)
         .map(|(experiment, figures)| Section {
             experiment,
+            exploratory: of(experiment),
             figures,
             settings: compare(experiment, &run.records),
             files: files(run, experiment),
@@ -71,7 +79,6 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
         started_at: &run.manifest.started_at,
         warnings: warnings(plan, &run.records),
         primary,
-        exploratory,
         sections: sections.collect(),
         attendance: attendance(plan, &run.records),
         remarks: remarks(run),

@@ -284,6 +284,8 @@ impl<'a> Judged<'a> {
         };
         let than = match self.effect.verdict {
             Verdict::Inconclusive => "",
+            // Two exact counts: neither can be smaller.
+            _ if size == floor => "",
             _ if size > floor => ", smaller than this effect",
             _ => ", not smaller than this effect",
         };

@@ -133,8 +133,8 @@ fn floor(effect: &Effect, noise_floor: &[Effect]) -> String {
     }
 }
 
-/// The verdicts as plain text for a terminal, primary metrics first; labels lose what could move a
-/// cursor.
+/// The verdicts as plain text for a terminal: the primary metrics, and those others that differ; the
+/// rest is counted. Labels lose what could move a cursor.
 pub fn plain(rows: &[Row]) -> String {
     let header = [
         "",
@@ -148,7 +148,10 @@ pub fn plain(rows: &[Row]) -> String {
     ];
     let mut lines: Vec<Vec<String>> = vec![header.iter().map(|cell| (*cell).to_owned()).collect()];
     let (primary, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.primary);
-    for row in primary.into_iter().chain(others) {
+    let (differing, rest): (Vec<&Row>, Vec<&Row>) = others
+        .into_iter()
+        .partition(|row| matches!(row.verdict, Verdict::Better | Verdict::Worse));
+    for row in primary.into_iter().chain(differing) {
         let cells = [
             if row.primary { "*" } else { "" },
             &row.metric,
@@ -161,17 +164,28 @@ pub fn plain(rows: &[Row]) -> String {
         ];
         lines.push(cells.iter().map(|cell| printable(cell)).collect());
     }
-    let widths: Vec<usize> = (0..header.len())
-        .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
+    let mut out = aligned(&lines);
+    out.push_str("* primary metric of its experiment; the others are exploratory\n");
+    if !rest.is_empty() {
+        let of = |verdict| rest.iter().filter(|row| row.verdict == verdict).count();
+        out.push_str(&format!(
+            "exploratory and not shown: {} equivalent, {} inconclusive\n",
+            of(Verdict::Equivalent),
+            of(Verdict::Inconclusive)
+        ));
+    }
+    out
+}
+
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
-    for line in &lines {
+    for line in lines {
         let cells = line.iter().zip(&widths);
         let padded: Vec<String> = cells
             .map(|(cell, width)| format!("{cell:<width$}"))
@@ -179,7 +193,6 @@ pub fn plain(rows: &[Row]) -> String {
         out.push_str(padded.join("  ").trim_end());
         out.push('\n');
     }
-    out.push_str("* primary metric of its experiment; the others are exploratory\n");
     out
 }
 

@@ -1,0 +1,153 @@
+//! The documentation's promises that a program can keep: every relative link leads somewhere, and the
+//! files it names as valid are.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use pushbench::plan;
+
+/// Of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// Folders that are not written by hand.
+const GENERATED: [&str; 4] = [".git", "target", "runs", "node_modules"];
+
+/// Every Markdown file of the project.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !GENERATED.contains(&name.as_str()) {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// The text without code: what looks like a link or a heading there is none.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    });
+    // What stands between two backticks is every other part.
+    let without_code = lines.map(|line| {
+        let parts = line.split('`').enumerate();
+        let outside = parts.map(|(n, part)| if n % 2 == 0 { part } else { "code" });
+        outside.collect::<String>()
+    });
+    without_code.collect::<Vec<_>>().join("\n")
+}
+
+/// Where the page's links lead: `[text](target)` and `![text](target)`.
+fn links(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let targets = prose.split("](").skip(1);
+    targets
+        .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+        .collect()
+}
+
+/// The fragments of a page's headings, as GitHub makes them.
+fn fragments(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let headings = text.lines().filter(|line| {
+        fenced ^= line.starts_with("```");
+        !fenced && line.starts_with('#')
+    });
+    let fragment = |heading: &str| {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(fragment).collect()
+}
+
+/// What is wrong with a link of `page`, if something is.
+fn broken(page: &Path, link: &str) -> Option<String> {
+    if link.contains("://") || link.starts_with("mailto:") {
+        return None;
+    }
+    let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+    let target = if path.is_empty() {
+        page.to_owned()
+    } else {
+        page.parent().unwrap().join(path)
+    };
+    if !target.exists() {
+        return Some(format!(
+            "{} leads to {link}, which is not there",
+            page.display()
+        ));
+    }
+    let known = || fragments(&fs::read_to_string(&target).unwrap());
+    if !fragment.is_empty() && !known().iter().any(|known| known == fragment) {
+        return Some(format!(
+            "{} leads to {link}, which is no heading",
+            page.display()
+        ));
+    }
+    None
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    assert!(pages.contains(&root().join("README.md")), "{pages:?}");
+    let mut checked = 0;
+    let mut all_broken = Vec::new();
+    for page in &pages {
+        for link in links(&fs::read_to_string(page).unwrap()) {
+            checked += 1;
+            all_broken.extend(broken(page, &link));
+        }
+    }
+    assert!(all_broken.is_empty(), "{}", all_broken.join("\n"));
+    assert!(checked > 50, "only {checked} links were found");
+}
+
+#[test]
+fn plans_that_are_shipped_are_valid() {
+    for entry in fs::read_dir(root().join("loadgen/plans")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.display().to_string();
+        let plan = plan::parse(&fs::read_to_string(&path).unwrap(), &name, "plan");
+        assert!(plan.is_ok(), "{}", plan.unwrap_err());
+    }
+}
+
+#[test]
+fn links_and_headings_are_told_from_code() {
+    let page = "# The A/A `floor`\n[a](b.md#c) `[no](d)`\n```\n# no\n[no](e)\n```\n![f](g.svg)\n";
+    assert_eq!(links(page), ["b.md#c", "g.svg"]);
+    assert_eq!(fragments(page), ["the-aa-floor"]);
+    let here = root().join("loadgen/tests/docs.rs");
+    assert_eq!(broken(&here, "https://example.org"), None);
+    assert_eq!(broken(&here, "docs.rs"), None);
+    assert!(broken(&here, "none.md").is_some());
+    assert!(broken(&root().join("docs/records.md"), "#nowhere").is_some());
+    assert_eq!(
+        broken(&root().join("docs/records.md"), "method.md#margins"),
+        None
+    );
+}

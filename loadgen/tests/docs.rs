@@ -9,6 +9,7 @@ use std::{
 };
 
 use pushbench::plan;
+use pushbench_server::{counters::Counter, limits::Limits};
 
 /// Of the workspace.
 fn root() -> PathBuf {
@@ -124,6 +125,30 @@ fn every_link_leads_somewhere() {
     }
     assert!(all_broken.is_empty(), "{}", all_broken.join("\n"));
     assert!(checked > 50, "only {checked} links were found");
+}
+
+#[test]
+fn every_limit_and_every_counter_is_documented() {
+    let page = |name: &str| fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let (protocol, records) = (page("protocol.md"), page("records.md"));
+    let limits = format!("{:#?}", Limits::default());
+    let fields = limits.lines().filter_map(|line| {
+        // Of the struct itself, not of a field's value.
+        let field = line.strip_prefix("    ")?;
+        Some(field.split_once(": ")?.0).filter(|name| !name.starts_with(' '))
+    });
+    let fields: Vec<_> = fields.collect();
+    assert!(fields.contains(&"connections"), "{fields:?}");
+    for field in fields {
+        assert!(protocol.contains(&format!("| `{field}` |")), "{field}");
+    }
+    for counter in Counter::ALL {
+        assert!(
+            records.contains(&format!("`{}`", counter.name())),
+            "{}",
+            counter.name()
+        );
+    }
 }
 
 #[test]

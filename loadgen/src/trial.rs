@@ -54,6 +54,16 @@ pub async fn run(trial: &Trial, site: &Site) -> Result<Record, Broken> {
     Ok(record)
 }
 
+/// Records that a trial was broken, as an invalid one.
+///
+/// # Errors
+/// When the record cannot be written.
+pub fn record_broken(trial: &Trial, site: &Site, broken: &Broken) -> Result<(), Broken> {
+    let mut record = empty_record(trial);
+    record.invalid.push(broken.to_string());
+    write(&record, site)
+}
+
 fn empty_record(trial: &Trial) -> Record {
     Record {
         format: FORMAT,

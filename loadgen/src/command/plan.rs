@@ -1,0 +1,103 @@
+//! `pushbench plan [PLAN]`: what a plan would run, and how long it would take.
+
+use std::{fmt::Write, fs, path::Path, process::ExitCode};
+
+use anyhow::{Context, bail};
+
+use super::say;
+use crate::plan::{self, EXAMPLE, Plan};
+
+/// Print the trials of a plan in their order and the expected duration; runs nothing
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// quick, full or a plan file (.toml)
+    #[arg(default_value = "quick", value_name = "PLAN")]
+    plan: String,
+
+    /// Print a commented plan file instead, valid as it stands
+    #[arg(long, conflicts_with = "plan")]
+    example: bool,
+}
+
+/// Prints the plan, or the example.
+///
+/// # Errors
+/// When the plan is unknown or its file cannot be run.
+pub fn run(args: &Show) -> anyhow::Result<ExitCode> {
+    if args.example {
+        say(EXAMPLE)?;
+    } else {
+        say(&listing(&load(&args.plan)?))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The plan of this name, or in this file.
+///
+/// # Errors
+/// When there is none, or its file cannot be run.
+pub fn load(name: &str) -> anyhow::Result<Plan> {
+    match name {
+        "quick" => return Ok(plan::quick()),
+        "full" => return Ok(plan::full()),
+        _ => {}
+    }
+    let path = Path::new(name);
+    if path.extension().is_none_or(|extension| extension != "toml") && !path.exists() {
+        bail!("unknown plan `{name}`: use quick, full or the path of a plan file (.toml)");
+    }
+    let text = fs::read_to_string(path).with_context(|| {
+        format!("cannot read the plan file {name}; `pushbench plan --example` prints one")
+    })?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(plan::parse(&text, name, &stem)?)
+}
+
+/// A number of seconds as people say it.
+pub fn spoken(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+fn listing(plan: &Plan) -> String {
+    let mut text = String::new();
+    let trials = plan.trials();
+    let width = plan
+        .arms
+        .iter()
+        .map(|arm| arm.label.chars().count())
+        .max()
+        .unwrap_or(0);
+    for trial in &trials {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>4}  {:<10}  round {:>2}  {:<width$}  {:>5.1} s",
+            trial.number,
+            trial.experiment.name(),
+            trial.round,
+            trial.arm.label,
+            trial.experiment.trial_seconds()
+        );
+    }
+    let (count, seconds) = (trials.len(), spoken(plan.seconds()));
+    text + &format!(
+        "\nPlan `{}`, seed {}: {count} trials, about {seconds}\n",
+        plan.name, plan.seed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_said_in_minutes_from_one_up() {
+        assert_eq!(
+            [0.4, 59.4, 59.6, 150.0].map(spoken),
+            ["0 s", "59 s", "1 min 0 s", "2 min 30 s"]
+        );
+    }
+}

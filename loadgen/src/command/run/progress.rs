@@ -1,0 +1,106 @@
+//! Where the run is: a bar on a terminal, lines elsewhere, on standard error in either case.
+//!
+//! It is drawn between trials only: during one, the generator's core belongs to the generator.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Instant,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    command::{note, plan::spoken},
+    trial::Trial,
+};
+
+/// Progress of a run.
+#[derive(Debug)]
+pub struct Progress {
+    started: Instant,
+    trials: usize,
+    /// Expected seconds of all trials, and of those that have ended.
+    expected: f64,
+    ended: f64,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// At the start of these trials.
+    pub fn new(trials: &[Trial]) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(trials.len() as u64);
+            // The template is ours and valid; were it not, the default bar would do.
+            let style = ProgressStyle::with_template("{bar:24.cyan} {pos}/{len}  {wide_msg}");
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self {
+            started: Instant::now(),
+            trials: trials.len(),
+            expected: trials
+                .iter()
+                .map(|trial| trial.experiment.trial_seconds())
+                .sum(),
+            ended: 0.0,
+            bar,
+        }
+    }
+
+    /// A trial begins.
+    pub fn begin(&mut self, trial: &Trial) {
+        let Trial {
+            number,
+            experiment,
+            arm,
+            round,
+            ..
+        } = trial;
+        let (name, rounds, left) = (
+            experiment.name(),
+            experiment.rounds(),
+            spoken(self.seconds_left()),
+        );
+        let message = format!(
+            "{name}, {}, round {round} of {rounds}, about {left} left",
+            arm.label
+        );
+        match &self.bar {
+            Some(bar) => bar.set_message(message),
+            None => note(&format!("trial {number} of {}: {message}", self.trials)),
+        }
+    }
+
+    /// It has ended.
+    pub fn end(&mut self, trial: &Trial) {
+        self.ended += trial.experiment.trial_seconds();
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Says something beside it.
+    pub fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => note(line),
+        }
+    }
+
+    /// As expected, at the pace so far.
+    fn seconds_left(&self) -> f64 {
+        let left = (self.expected - self.ended).max(0.0);
+        if self.ended > 0.0 {
+            left * self.started.elapsed().as_secs_f64() / self.ended
+        } else {
+            left
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

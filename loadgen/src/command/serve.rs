@@ -1,0 +1,124 @@
+//! `pushbench serve`: the server alone. With `--child` it is the server of a trial.
+
+mod child;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use anyhow::{Context, bail};
+use pushbench_server::{
+    counters::Counters,
+    limits::Limits,
+    server::{Config, Server},
+};
+
+use super::{note, say, stop_signal};
+use crate::meter::limits::{enough_open_files, raise_open_files};
+
+/// Serve without measuring: the streams over both transports, and the articles' samples
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Address and port to listen on, several times if need be [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+
+    /// Allow addresses that other machines can reach
+    #[arg(long)]
+    public: bool,
+
+    /// Let pages of this origin open a WebSocket (https://example.org)
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+
+    /// Answer to this name in `Host`, beside localhost and addresses
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
+
+    /// Live connections at most [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
+
+    /// Serve a trial: driven through standard input and output
+    #[arg(long, hide = true, exclusive = true)]
+    child: bool,
+}
+
+/// Messages a second on the feed: a pace that a person can read.
+const FEED_RATE: f64 = 10.0;
+
+/// What is served where, without the address.
+const OFFERS: &str = "\
+  GET  /               the articles' page: connect and disconnect an EventSource
+  GET  /sse?content=…  its stream: ten events, one a second
+  POST /fetch-sse      the articles' fetch sample, {\"content\": …}
+  POST /api/gpt/get    the articles' ChatGPT sample, {\"message\": …, \"role\": …}
+  GET  /sse/chat       one answer, token by token, for EventSource
+  POST /sse/chat       the same for fetch
+  GET  /sse/feed       one feed for many subscribers, 10 messages a second; POST as well
+  GET  /ws             WebSocket: send {\"chat\":{}}, {\"feed\":{}} or \"cancel\"
+  GET  /health         ok
+";
+
+/// Serves until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When it may not or cannot listen.
+pub fn run(args: Serve) -> anyhow::Result<ExitCode> {
+    if args.child {
+        return child::run();
+    }
+    let config = args.config()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Serve {
+    fn config(self) -> anyhow::Result<Config> {
+        let mut config = Config {
+            allow_origins: self.allow_origin,
+            allow_hosts: self.allow_host,
+            feed_rate: Some(FEED_RATE),
+            ..Config::default()
+        };
+        if !self.listen.is_empty() {
+            config.listen = self.listen;
+        }
+        let exposed = config
+            .listen
+            .iter()
+            .find(|address| !address.ip().is_loopback());
+        match exposed {
+            Some(address) if !self.public => bail!(
+                "{address} can be reached from other machines: listen on 127.0.0.1, or add --public if that is meant"
+            ),
+            Some(address) => note(&format!(
+                "warning: {address} can be reached from other machines; there is no password and no encryption"
+            )),
+            None => {}
+        }
+        raise_open_files();
+        let default = Limits::default().connections;
+        config.limits.connections = self
+            .max_connections
+            .map_or(default, |connections| connections as usize);
+        enough_open_files(config.limits.connections as u64)?;
+        Ok(config)
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let counters = Counters::private().context("cannot allocate the counters")?;
+    let server = Server::bind(config, counters).await?;
+    let urls = server
+        .addresses()
+        .iter()
+        .map(|address| format!("http://{address}\n"))
+        .collect::<String>();
+    say(&format!("{urls}{OFFERS}Ctrl-C stops.\n"))?;
+    server.run(stop).await;
+    Ok(())
+}

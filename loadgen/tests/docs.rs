@@ -8,7 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pushbench::plan;
+use clap::Parser;
+use pushbench::{command::Pushbench, plan};
 use pushbench_server::{counters::Counter, limits::Limits};
 
 /// Of the workspace.
@@ -127,6 +128,63 @@ fn every_link_leads_somewhere() {
     assert!(checked > 50, "only {checked} links were found");
 }
 
+/// Commands of ours in the page's shell blocks.
+fn commands(text: &str) -> Vec<&str> {
+    let mut in_shell = false;
+    let lines = text.lines().filter(|line| {
+        if line.starts_with("```") {
+            in_shell = *line == "```sh";
+        }
+        in_shell
+    });
+    let ours =
+        |line: &&str| line.starts_with("pushbench ") || line.starts_with("cargo run --release -- ");
+    lines.filter(ours).collect()
+}
+
+/// The words of a command as a shell has them, without comment and redirection; starts with the program.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = command.trim_start();
+    while !rest.is_empty() && !rest.starts_with(['#', '>']) {
+        let quote = rest.chars().next().filter(|c| "\'\"".contains(*c));
+        let (word, behind) = match quote {
+            Some(quote) => rest[1..].split_once(quote).unwrap(),
+            None => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(word.to_owned());
+        rest = behind.trim_start();
+    }
+    match words.iter().position(|word| word == "--") {
+        Some(cargo) => [&["pushbench".to_owned()], &words[cargo + 1..]].concat(),
+        None => words,
+    }
+}
+
+#[test]
+fn every_command_is_one_that_there_is() {
+    let mut subcommands = Vec::new();
+    for page in pages() {
+        for command in commands(&fs::read_to_string(&page).unwrap()) {
+            let words = words(command);
+            let parsed = Pushbench::try_parse_from(&words);
+            assert!(
+                parsed.is_ok(),
+                "{}: {command}\n{}",
+                page.display(),
+                parsed.unwrap_err()
+            );
+            subcommands.push(words[1].clone());
+        }
+    }
+    for subcommand in ["run", "plan", "serve", "report", "tail", "completions"] {
+        assert!(
+            subcommands.iter().any(|found| found == subcommand),
+            "no example of {subcommand}"
+        );
+    }
+}
+
 #[test]
 fn every_limit_and_every_counter_is_documented() {
     let page = |name: &str| fs::read_to_string(root().join("docs").join(name)).unwrap();
@@ -166,6 +224,12 @@ fn links_and_headings_are_told_from_code() {
     let page = "# The A/A `floor`\n[a](b.md#c) `[no](d)`\n```\n# no\n[no](e)\n```\n![f](g.svg)\n";
     assert_eq!(links(page), ["b.md#c", "g.svg"]);
     assert_eq!(fragments(page), ["the-aa-floor"]);
+    let shell = "```sh\npushbench a\nls\ncargo run --release -- b\n```\n```\npushbench no\n```\npushbench no\n";
+    assert_eq!(commands(shell), ["pushbench a", "cargo run --release -- b"]);
+    assert_eq!(
+        words("cargo run --release -- x --y '{\"z\": 1}'   > file # why"),
+        ["pushbench", "x", "--y", "{\"z\": 1}"]
+    );
     let here = root().join("loadgen/tests/docs.rs");
     assert_eq!(broken(&here, "https://example.org"), None);
     assert_eq!(broken(&here, "docs.rs"), None);

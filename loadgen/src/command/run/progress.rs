@@ -31,7 +31,7 @@ impl Progress {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(trials.len() as u64);
             // The template is ours and valid; were it not, the default bar would do.
-            let style = ProgressStyle::with_template("{bar:24.cyan} {pos}/{len}  {wide_msg}");
+            let style = ProgressStyle::with_template("{bar:16.cyan} {pos}/{len}  {wide_msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self {
@@ -61,7 +61,7 @@ impl Progress {
             spoken(self.seconds_left()),
         );
         let message = format!(
-            "{name}, {}, round {round} of {rounds}, about {left} left",
+            "{name}, {}, round {round} of {rounds}, {left} left",
             arm.label
         );
         match &self.bar {

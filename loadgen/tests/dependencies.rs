@@ -1,5 +1,10 @@
 //! The crates depend on each other in one direction only: `loadgen` on `server` and `reports`, nothing else.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic as the test may"
+)]
+
 use std::collections::BTreeSet;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
@@ -22,7 +27,7 @@ fn package<'a>(metadata: &'a Metadata, name: &str) -> &'a Package {
 }
 
 /// What a package declares, but for tests.
-fn declared<'a>(package: &'a Package) -> BTreeSet<&'a str> {
+fn declared(package: &Package) -> BTreeSet<&str> {
     let dependencies = package.dependencies.iter();
     let shipped = dependencies.filter(|dependency| dependency.kind != DependencyKind::Development);
     shipped.map(|dependency| dependency.name.as_str()).collect()

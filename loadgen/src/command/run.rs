@@ -32,7 +32,7 @@ pub struct Run {
     #[arg(long, default_value = "quick", value_name = "PLAN")]
     plan: String,
 
-    /// Directory of the report, new or empty [default: reports/runs/<UTC time>-<plan>]
+    /// Directory of the report, new or empty [default: reports/runs/TIME-PLAN, the time in UTC]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 

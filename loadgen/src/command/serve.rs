@@ -25,7 +25,7 @@ pub struct Serve {
     #[arg(long)]
     public: bool,
 
-    /// Let pages of this origin open a WebSocket (https://example.org)
+    /// Let pages of this origin, such as `https://example.org`, open a WebSocket
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 

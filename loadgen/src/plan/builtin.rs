@@ -57,7 +57,7 @@ pub fn full() -> Plan {
         ..arm(WS_LIBRARY_DEFAULT, Transport::WsH1, None)
     });
     let latency = latency::Settings {
-        rounds: rounds(10),
+        rounds: rounds(12),
         window_s: seconds(8.0),
         ..Default::default()
     };
@@ -68,12 +68,12 @@ pub fn full() -> Plan {
         ..Default::default()
     };
     let memory = memory::Settings {
-        rounds: rounds(8),
+        rounds: rounds(10),
         connections: rungs([500, 1_000, 2_000, 3_000, 4_000]),
         ..Default::default()
     };
     let reconnect = reconnect::Settings {
-        rounds: rounds(8),
+        rounds: rounds(10),
         subscribers: count(500),
         // 500 × 40: as many deliveries a second as the throughput experiment, which both sustain.
         messages_per_second: rate(40.0),

@@ -28,7 +28,7 @@ use progress::Progress;
 /// Measure: run a plan's trials and write a report with charts and a verdict
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// quick (three minutes), full (half an hour and more) or a plan file (.toml)
+    /// quick (three minutes), full (about half an hour) or a plan file (.toml)
     #[arg(long, default_value = "quick", value_name = "PLAN")]
     plan: String,
 

@@ -45,8 +45,8 @@ pub struct Serve {
 /// Messages a second on the feed: a pace that a person can read.
 const FEED_RATE: f64 = 10.0;
 
-/// What is served where, without the address.
-const OFFERS: &str = "\
+/// What is served where, a line each, below the addresses.
+const OFFERS: &str = "
   GET  /               the articles' page: connect and disconnect an EventSource
   GET  /sse?content=…  its stream: ten events, one a second
   POST /fetch-sse      the articles' fetch sample, {\"content\": …}
@@ -118,6 +118,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .iter()
         .map(|address| format!("http://{address}\n"))
         .collect::<String>();
+    let urls = urls.trim_end();
     say(&format!("{urls}{OFFERS}Ctrl-C stops.\n"))?;
     server.run(stop).await;
     Ok(())

@@ -71,7 +71,7 @@ fn empty_record(trial: &Trial) -> Record {
         experiment: trial.experiment.name().to_owned(),
         arm: trial.arm.label.clone(),
         round: trial.round,
-        started_at: jiff::Timestamp::now().to_string(),
+        started_at: format!("{:.3}", jiff::Timestamp::now()),
         duration_ms: 0,
         settings: Default::default(),
         metrics: Default::default(),

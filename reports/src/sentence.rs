@@ -258,12 +258,16 @@ impl<'a> Judged<'a> {
         }
         let what = if open { "the far end" } else { "that" };
         if ms >= TOKEN_GAP_MS {
-            let gaps = rough(ms / TOKEN_GAP_MS);
-            return format!("; {what} is {gaps} times a {TOKEN_GAP_MS} ms token gap");
+            return match rough(ms / TOKEN_GAP_MS).as_str() {
+                "1" => format!("; {what} is about one {TOKEN_GAP_MS} ms token gap"),
+                gaps => format!("; {what} is {gaps} times a {TOKEN_GAP_MS} ms token gap"),
+            };
         }
-        let times = rough(TOKEN_GAP_MS / ms);
         let than = if open { " as the far end" } else { "" };
-        format!("; a {TOKEN_GAP_MS} ms token gap is {times} times as long{than}")
+        match rough(TOKEN_GAP_MS / ms).as_str() {
+            "1" => format!("; a {TOKEN_GAP_MS} ms token gap is about as long{than}"),
+            times => format!("; a {TOKEN_GAP_MS} ms token gap is {times} times as long{than}"),
+        }
     }
 
     /// " The A/A floor is 40 µs, not smaller than this effect."

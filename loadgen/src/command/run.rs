@@ -80,7 +80,7 @@ pub fn run(args: Run) -> anyhow::Result<ExitCode> {
     let environment = warned(environment(), &site);
     place::write_manifest(
         &site.directory,
-        &plan.manifest(started_at.to_string(), environment),
+        &plan.manifest(format!("{started_at:.0}"), environment),
     )?;
     let outcome = measure(&plan.trials(), &site)?;
     let rendered = pushbench_reports::render(&site.directory)?;

@@ -51,16 +51,16 @@ const REASONS: [Reason; 4] = [
     },
     Reason {
         name: "reconnects",
-        statement: "SSE reconnects by itself",
+        statement: "Reconnection is an advantage of SSE: it reconnects by itself",
         praised: Mechanism::Sse,
         evidence: &[("reconnect", "reconnect_gap_ms_p50")],
         remark: "Measured as the time without messages when both follow the same reconnect policy, which this project \
-                 wrote for both. EventSource carries that policy in the browser, a WebSocket's client has to bring \
-                 it: whose work it is, no measurement decides.",
+                 wrote for both: an advantage of the wire would show here. That EventSource brings the policy along \
+                 and a WebSocket's client has to write it is so, whatever is measured.",
     },
     Reason {
         name: "simpler",
-        statement: "SSE is simpler",
+        statement: "SSE is simpler: it starts with fewer exchanges",
         praised: Mechanism::Sse,
         evidence: &[("latency", "round_trips_cold")],
         remark: "Of simplicity only the round trips to the first token on a new connection are measured; how much \

@@ -61,7 +61,7 @@ const fn relative(size: f64, reason: &'static str) -> Margin {
 /// Of the time a token takes.
 pub const TOKEN: Margin = absolute(
     1.0,
-    "1 ms is about 5 % of the gap between two tokens: nobody sees it",
+    "1 ms is about a fifteenth of the gap between two tokens: nobody sees it",
 );
 /// Of the time to the first token.
 pub const FIRST_TOKEN: Margin = absolute(

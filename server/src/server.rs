@@ -226,10 +226,11 @@ impl Shared {
         }
     }
 
-    /// Ends the feed and every turn; subscribers read what is left and the goodbye.
+    /// Ends the feed and every turn, those to come as well; subscribers read what is left and the
+    /// goodbye.
     pub fn end_streams(&self) {
         self.feed.end(true);
-        self.turns.running().iter().for_each(|turn| turn.end(true));
+        self.turns.end();
     }
 
     /// Completes when the server is to stop.

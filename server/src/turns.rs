@@ -18,6 +18,8 @@ pub struct Turns {
 #[derive(Debug, Default)]
 struct State {
     last: u64,
+    /// Whether turns end as they start.
+    ended: bool,
     running: HashMap<u64, Arc<Topic>>,
     retained: HashMap<u64, Arc<Topic>>,
     /// Of `retained`, oldest first.
@@ -39,7 +41,7 @@ impl Turns {
         }
     }
 
-    /// Enters a new turn, made from its number.
+    /// Enters a new turn, made from its number; it has ended already when all turns have.
     ///
     /// # Errors
     /// When as many as allowed are running.
@@ -54,6 +56,9 @@ impl Turns {
         state.last += 1;
         let number = state.last;
         let topic = topic(number);
+        if state.ended {
+            topic.end(true);
+        }
         state.running.insert(number, topic.clone());
         self.meters.counters.count(Counter::Turns);
         Ok((number, topic))
@@ -88,9 +93,11 @@ impl Turns {
             .cloned()
     }
 
-    /// All that run now.
-    pub fn running(&self) -> Vec<Arc<Topic>> {
-        self.lock().running.values().cloned().collect()
+    /// Ends all that run, and those whose prompt is still on its way.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.running.values().for_each(|turn| turn.end(true));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -123,5 +130,16 @@ mod tests {
         turns.start(topic).unwrap();
         turns.finish(4, false);
         assert!(turns.find(4).is_none());
+    }
+
+    #[test]
+    fn a_turn_that_starts_after_the_end_of_all_has_ended() {
+        let meters = Arc::new(Meters::new(Counters::private().unwrap()));
+        let turns = Turns::new(Limits::default(), meters.clone());
+        let topic = |n| Topic::new((1, n), Envelope::Minimal, 1, 1, meters.clone());
+        let (_, before) = turns.start(topic).unwrap();
+        turns.end();
+        let (_, after) = turns.start(topic).unwrap();
+        assert!(before.ended() && after.ended());
     }
 }

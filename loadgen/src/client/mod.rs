@@ -22,8 +22,8 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An open connection of some transport.
 pub trait Wire: Send {
-    /// Sends an ask and waits until the server has accepted it; a stream still open is read to its end
-    /// first, or the connection could not be used again.
+    /// Sends an ask. Where a connection carries one answer after the other, a stream still open is read
+    /// to its end first, and an error says that the server refused; elsewhere a notice does.
     fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>>;
 
     /// Hands every payload that is here to `deliver`, then waits for more; completes when the

@@ -63,6 +63,16 @@ impl SseH1 {
         }
     }
 
+    /// Why a request or a body failed: the kernel's reason, which the library gives to whichever of them
+    /// and the connection it tells first.
+    fn why(&self, error: &hyper::Error) -> Ended {
+        match (Ended::from_error(error), &self.ended) {
+            (Ended::Failed(_), Some(ended)) => ended.clone(),
+            (Ended::Failed(_), None) if error.is_incomplete_message() => Ended::Closed,
+            (ended, _) => ended,
+        }
+    }
+
     /// The next piece of the body, or none at its proper end.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Ended>>> {
         self.poll_connection(cx);
@@ -71,10 +81,13 @@ impl SseH1 {
         };
         Poll::Ready(match ready!(Pin::new(body).poll_frame(cx)) {
             Some(Ok(frame)) => Some(Ok(frame.into_data().unwrap_or_default())),
-            Some(Err(error)) => Some(Err(self
-                .ended
-                .clone()
-                .unwrap_or_else(|| Ended::from_error(&error)))),
+            Some(Err(error)) => {
+                self.body = None;
+                let why = self.why(&error);
+                // The library tells the connection of it as a proper end.
+                self.ended = Some(why.clone());
+                Some(Err(why))
+            }
             None => {
                 self.body = None;
                 None
@@ -83,35 +96,21 @@ impl SseH1 {
     }
 
     async fn start(&mut self, ask: &Ask) -> Result<(), Ended> {
+        let request = self.request(ask)?;
         while let Some(piece) = poll_fn(|cx| self.poll_body(cx)).await {
             piece?;
         }
-        let request = self.request(ask)?;
-        let response = {
-            let ready = poll_fn(|cx| {
-                self.poll_connection(cx);
-                self.requests.poll_ready(cx)
-            });
-            ready.await.map_err(|error| Ended::from_error(&error))?;
-            let mut response = pin!(self.requests.send_request(request));
-            let (connection, ended) = (&mut self.connection, &mut self.ended);
-            poll_fn(|cx| {
-                if ended.is_none()
-                    && let Poll::Ready(result) = connection.as_mut().poll(cx)
-                {
-                    *ended = Some(
-                        result.map_or_else(|error| Ended::from_error(&error), |()| Ended::Closed),
-                    );
-                }
-                response.as_mut().poll(cx)
-            })
-            .await
-        };
-        let response = response.map_err(|error| {
-            self.ended
-                .clone()
-                .unwrap_or_else(|| Ended::from_error(&error))
-        })?;
+        let ready = poll_fn(|cx| {
+            self.poll_connection(cx);
+            self.requests.poll_ready(cx)
+        });
+        ready.await.map_err(|error| self.why(&error))?;
+        let mut response = pin!(self.requests.send_request(request));
+        let response = poll_fn(|cx| {
+            self.poll_connection(cx);
+            response.as_mut().poll(cx)
+        });
+        let response = response.await.map_err(|error| self.why(&error))?;
         if response.status() != StatusCode::OK {
             return Err(Ended::Status(response.status().as_u16()));
         }

@@ -9,7 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use pushbench_server::contract::ask::Ask;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Error, Message, protocol::WebSocketConfig},
+    tungstenite::{Error, Message, error::ProtocolError, protocol::WebSocketConfig},
 };
 
 use super::{
@@ -41,7 +41,9 @@ impl WsH1 {
 
 fn ended(error: Error) -> Ended {
     match error {
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_) => Ended::Closed,
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Closed,
         Error::Http(response) => Ended::Status(response.status().as_u16()),
         other => Ended::from_error(&other),
     }

@@ -24,6 +24,7 @@ pub struct Audience {
     template: Subscriber,
     subscribers: JoinSet<Outcome>,
     joined: u64,
+    strangers: bool,
 }
 
 impl Audience {
@@ -32,7 +33,7 @@ impl Audience {
         let template = Subscriber {
             transport: bench.arm.transport,
             server: server.address(),
-            number: 0,
+            number: None,
             resume: false,
             reconnect,
             pacer: bench.pacer.clone(),
@@ -43,6 +44,16 @@ impl Audience {
             template,
             subscribers: JoinSet::new(),
             joined: 0,
+            strangers: false,
+        }
+    }
+
+    /// Nobody yet, and those who join will be strangers: the server's books forget them when they
+    /// leave, where subscribers with a number would be owed what is published from then on.
+    pub fn of_strangers(bench: &Bench, server: &ServerProcess) -> Self {
+        Self {
+            strangers: true,
+            ..Self::new(bench, server, false)
         }
     }
 
@@ -62,7 +73,7 @@ impl Audience {
             let number = self.joined;
             self.joined += 1;
             let subscriber = Subscriber {
-                number,
+                number: (!self.strangers).then_some(number),
                 resume: resume(number),
                 ..self.template.clone()
             };

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use pushbench_reports::record::Books;
 use pushbench_server::{
     contract::{
         ask::{Ask, FeedAsk},
@@ -33,8 +34,8 @@ pub struct Subscriber {
     pub transport: Transport,
     /// Where from.
     pub server: SocketAddr,
-    /// By which the server's books know it again.
-    pub number: u64,
+    /// By which the server's books know it again; a stranger, whom they forget, has none.
+    pub number: Option<u64>,
     /// Whether it asks for what it missed.
     pub resume: bool,
     /// Whether it comes back after a cut: the policy is to wait as long as the server said, then try
@@ -132,7 +133,7 @@ pub struct Outage {
     pub greeted_at: u64,
     /// The first message that it had not seen.
     pub first_new_at: u64,
-    /// Messages that it will never see.
+    /// Messages that it will never see, as the first new one told.
     pub lost: u64,
     /// Messages that it saw again.
     pub duplicated: u64,
@@ -149,6 +150,7 @@ impl Subscriber {
             },
             retry: None,
             last_message_at: 0,
+            before_outage: Books::default(),
             live: false,
         };
         loop {
@@ -158,14 +160,11 @@ impl Subscriber {
             if life.live {
                 life.live = false;
                 self.crowd.change(|live| *live -= 1);
-                let so_far = life.outcome.ledger.total();
+                life.before_outage = life.outcome.ledger.total();
                 life.outcome.outages.push(Outage {
                     cause: ended.cause(),
                     last_message_at: life.last_message_at,
                     noticed_at: now_ns(),
-                    // Until it is over, what was so before it; the difference then.
-                    lost: so_far.lost,
-                    duplicated: so_far.duplicated,
                     ..Outage::default()
                 });
             }
@@ -190,6 +189,8 @@ struct Life<'a> {
     /// As the server said; a subscriber that was never greeted does not come back.
     retry: Option<Duration>,
     last_message_at: u64,
+    /// The account when the latest outage began.
+    before_outage: Books,
     live: bool,
 }
 
@@ -211,7 +212,7 @@ impl Life<'_> {
         let mut wire = client::connect(*transport, *server).await?;
         let after = self.outcome.ledger.position().filter(|_| *resume);
         wire.ask(&Ask::Feed(FeedAsk {
-            subscriber: Some(*number),
+            subscriber: *number,
             resume: *resume,
             after,
         }))
@@ -266,8 +267,8 @@ impl Life<'_> {
         {
             let total = self.outcome.ledger.total();
             outage.first_new_at = received_at;
-            outage.lost = total.lost - outage.lost;
-            outage.duplicated = total.duplicated - outage.duplicated;
+            outage.lost = total.lost - self.before_outage.lost;
+            outage.duplicated = total.duplicated - self.before_outage.duplicated;
         }
     }
 

@@ -201,7 +201,7 @@ impl Settings {
     /// Opens and closes connections before the first reading, so that what is allocated once is.
     async fn warm_up(&self, bench: &mut Bench, server: &mut ServerProcess) -> Result<(), Broken> {
         let count = self.warm_up_connections.get();
-        let mut audience = Audience::new(bench, server, false);
+        let mut audience = Audience::of_strangers(bench, server);
         audience.grow(bench, server, count, |_| false).await?;
         drop(audience);
         server.until_alone().await?;

@@ -273,8 +273,13 @@ impl Bench {
     pub fn balance<'a>(&mut self, owed: &[u64], ledgers: impl Iterator<Item = &'a Ledger>) {
         let mut books = vec![Books::default(); owed.len()];
         for (epoch, counted) in ledgers.flat_map(Ledger::books) {
-            if let Some(books) = books.get_mut(*epoch as usize - 1) {
-                *books += *counted;
+            // Epochs count from 1.
+            let index = (*epoch as usize).wrapping_sub(1);
+            match books.get_mut(index) {
+                Some(books) => *books += *counted,
+                None => self.record.invalid.push(format!(
+                    "a subscriber has books of epoch {epoch}, and there was none"
+                )),
             }
         }
         for ((books, owed), epoch) in books.iter_mut().zip(owed).zip(1..) {

@@ -184,11 +184,11 @@ impl Settings {
         bench.balance(&owed, outcomes.iter().map(|outcome| &outcome.ledger));
         self.report(bench, &outcomes, &log.attempts, cut_ns, kill_ns);
         let ms = |at_ns: u64| at_ns.saturating_sub(start_ns) as f64 / 1e6;
-        let live = log
-            .live
-            .iter()
-            .map(|&(at_ns, live)| [ms(at_ns), live as f64])
-            .collect();
+        // How they joined is of no interest: the series starts when all have.
+        let all = [0.0, f64::from(self.subscribers.get())];
+        let changes = log.live.iter().filter(|&&(at_ns, _)| at_ns > start_ns);
+        let live = changes.map(|&(at_ns, live)| [ms(at_ns), live as f64]);
+        let live = std::iter::once(all).chain(live).collect();
         bench.record.points.insert("live".into(), live);
         let marks = [cut_ns, kill_ns, up_ns]
             .into_iter()

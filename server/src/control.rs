@@ -50,6 +50,9 @@ impl Launch {
             listen: vec![self.listen],
             limits: Limits {
                 connections: self.connections,
+                // HTTP counts the pause between two requests as time for the next head. A WebSocket
+                // may idle for ever, so what a trial keeps warm must be able to on every transport.
+                header_time: Duration::from_secs(3_600),
                 ..Limits::default()
             },
             retry: Duration::from_millis(self.retry_ms),

@@ -125,7 +125,7 @@ impl Audience {
     ///
     /// # Errors
     /// When somebody hangs.
-    pub async fn leave(mut self) -> Result<Vec<Outcome>, Broken> {
+    pub async fn leave(&mut self) -> Result<Vec<Outcome>, Broken> {
         let mut outcomes = Vec::new();
         let all = async {
             while let Some(outcome) = self.subscribers.join_next().await {

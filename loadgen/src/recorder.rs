@@ -70,7 +70,8 @@ impl Recorder {
 /// The value at a quantile, or none where fewer than 10 samples lie beyond it.
 pub fn quantile(histogram: &Histogram<u64>, quantile: f64) -> Option<f64> {
     let beyond = (1.0 - quantile) * histogram.len() as f64;
-    (beyond >= 10.0).then(|| histogram.value_at_quantile(quantile) as f64)
+    // 1 − 0.9 is a little less than 0.1.
+    (beyond + 1e-6 >= 10.0).then(|| histogram.value_at_quantile(quantile) as f64)
 }
 
 /// The value at the p99, or at the highest quantile below it that has 10 samples beyond; 0 of fewer.
@@ -122,5 +123,8 @@ mod tests {
         assert_eq!(quantile(&histogram, 0.99), Some(990.0));
         assert_eq!(quantile(&histogram, 0.999), None);
         assert_eq!(tail(&histogram), 990.0);
+        histogram.clear();
+        (1..=100).for_each(|n| histogram.record(n).unwrap());
+        assert_eq!(quantile(&histogram, 0.9), Some(90.0));
     }
 }

@@ -1,6 +1,8 @@
 //! The measurement window: what server and generator used and did between two moments.
 
-use pushbench_server::{contract::clock::now_ns, control::Stats};
+use std::collections::BTreeMap;
+
+use pushbench_server::{contract::clock::now_ns, control::Stats, counters::Counter};
 
 use crate::{
     bench::{Bench, Broken},
@@ -19,6 +21,9 @@ pub struct Window {
     pub generator_cpu_ns: u64,
     /// Between the two readings.
     pub elapsed_ns: u64,
+    /// The server's counters, read together with its CPU time: asking for its account takes it a while,
+    /// in which messages go on.
+    counters: [BTreeMap<String, u64>; 2],
     /// The server's account at the start.
     pub before: Stats,
     /// And at the end; its histograms are of the window alone.
@@ -26,16 +31,24 @@ pub struct Window {
 }
 
 impl Window {
-    /// How much a server's counter rose.
-    pub fn rise(&self, counter: &str) -> u64 {
-        let read = |stats: &Stats| stats.counters.get(counter).copied().unwrap_or(0);
-        read(&self.after).saturating_sub(read(&self.before))
+    /// How much a server's counter rose while its CPU time was counted.
+    pub fn rise(&self, counter: Counter) -> u64 {
+        let [before, after] = &self.counters;
+        rise(before, after, counter)
     }
 
-    /// Data segments that the server sent.
-    pub fn segments(&self) -> u64 {
-        self.after.segments.saturating_sub(self.before.segments)
+    /// Messages for each data segment that the server sent, between its two accounts; none of no segment.
+    pub fn messages_a_segment(&self) -> Option<f64> {
+        let (before, after) = (&self.before, &self.after);
+        let segments = after.segments.saturating_sub(before.segments);
+        let messages = rise(&before.counters, &after.counters, Counter::HandedOver);
+        (segments > 0).then(|| messages as f64 / segments as f64)
     }
+}
+
+fn rise(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, counter: Counter) -> u64 {
+    let read = |counters: &BTreeMap<_, _>| counters.get(counter.name()).copied().unwrap_or(0);
+    read(after).saturating_sub(read(before))
 }
 
 /// Waits for `start_ns`, then for `end_ns`, and reads all meters at both; a generator that was the
@@ -50,12 +63,15 @@ pub async fn observe(
 ) -> Result<Window, Broken> {
     bench.pacer.sleep_until(start_ns).await;
     let before = server.stats(true).await?;
+    let counters_before = server.counters().snapshot();
     let (server_cpu, generator_cpu, started) = (server.cpu_ns()?, Bench::own_cpu_ns()?, now_ns());
     bench.pacer.sleep_until(end_ns).await;
+    let counters = [counters_before, server.counters().snapshot()];
     let window = Window {
         server_cpu_ns: server.cpu_ns()? - server_cpu,
         generator_cpu_ns: Bench::own_cpu_ns()? - generator_cpu,
         elapsed_ns: now_ns() - started,
+        counters,
         before,
         after: server.stats(false).await?,
     };
@@ -72,4 +88,32 @@ pub async fn observe(
         ));
     }
     Ok(window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handed_over(count: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([(Counter::HandedOver.name().to_owned(), count)])
+    }
+
+    #[test]
+    fn what_cpu_and_what_segments_are_divided_by_is_read_when_they_are() {
+        let stats = |count, segments| Stats {
+            counters: handed_over(count),
+            segments,
+            ..Stats::default()
+        };
+        let window = Window {
+            server_cpu_ns: 0,
+            generator_cpu_ns: 0,
+            elapsed_ns: 0,
+            counters: [handed_over(110), handed_over(190)],
+            before: stats(100, 10),
+            after: stats(200, 60),
+        };
+        assert_eq!(window.rise(Counter::HandedOver), 80);
+        assert_eq!(window.messages_a_segment(), Some(2.0));
+    }
 }

@@ -242,7 +242,10 @@ fn stats(shared: &Shared) -> Stats {
         at_ns: now_ns(),
         counters: counters.snapshot(),
         live_connections: live.len() as u64,
-        live_streams: counters.read(Counter::Subscribed) - counters.read(Counter::Unsubscribed),
+        // Another thread may count a whole life between the two.
+        live_streams: counters
+            .read(Counter::Subscribed)
+            .saturating_sub(counters.read(Counter::Unsubscribed)),
         segments: counters.read(Counter::SegmentsOfClosed) + live_segments,
         histograms: histograms
             .into_iter()

@@ -147,8 +147,15 @@ impl Settings {
             .run(bench, self.messages_per_second.per_second(), self.window_s)
             .await?;
         self.report(bench, &fixed)?;
+        let rate = self.messages_per_second.per_second();
+        let borne = self.judge(&bench.record.invalid, rate, self.window_s, &fixed);
+        if let Attempt::Failed = borne {
+            bench.record.notes.push(format!(
+                "the server did not sustain {rate} messages a second: its CPU a message is that of an overloaded server"
+            ));
+        }
         if self.search {
-            self.search(bench).await?;
+            self.search(bench, borne).await?;
         }
         Ok(())
     }
@@ -174,14 +181,17 @@ impl Settings {
         *audience.recorder() = Recorder::new(start_ns..end_ns);
         let window = observe(bench, &mut server, (start_ns, end_ns)).await?;
         audience.verify(bench, &mut server, subscribers).await?;
+        let in_time = audience.recorder().received;
         server.command(Command::End).await?;
-        let recorder = std::mem::replace(&mut *audience.recorder(), Recorder::new(0..0));
         let outcomes = audience.leave().await?;
+        // Not before they left: the latest messages are those that matter.
+        let recorder = std::mem::replace(&mut *audience.recorder(), Recorder::new(0..0));
         let owed = server.counters().read(Counter::Owed);
         server.stop().await?;
         Ok(Measured {
             window,
             recorder,
+            in_time,
             outcomes,
             owed,
         })
@@ -193,10 +203,11 @@ impl Settings {
             recorder,
             outcomes,
             owed,
+            ..
         } = measured;
         let of_server = bench.take_stats(&window.after)?;
         bench.histogram("fan_out_latency", &recorder.latency)?;
-        let delivered = window.rise(Counter::HandedOver.name()) as f64;
+        let delivered = window.rise(Counter::HandedOver) as f64;
         let each = |total: f64| (delivered > 0.0).then(|| total / delivered);
         bench.metric(
             "server_cpu_us_per_message",
@@ -210,11 +221,7 @@ impl Settings {
             "delivered_per_second",
             delivered / (window.elapsed_ns as f64 / 1e9),
         );
-        let segments = window.segments() as f64;
-        bench.metric(
-            "messages_a_segment",
-            (segments > 0.0).then(|| delivered / segments),
-        );
+        bench.metric("messages_a_segment", window.messages_a_segment());
         bench.metric(
             "messages_a_write",
             of_server.get("messages_a_write").map(Histogram::mean),
@@ -236,43 +243,36 @@ impl Settings {
         if let Some(ended) = outcomes.iter().find_map(|outcome| outcome.gave_up.as_ref()) {
             bench.invalid(format!("a subscriber was cut off: {ended}"));
         }
+        if recorder.backwards > 0 {
+            bench.invalid(format!(
+                "{} messages were received before they were sent",
+                recorder.backwards
+            ));
+        }
         Ok(())
     }
 
-    /// Doubles the rate until it is not sustained, then halves the interval.
-    async fn search(&self, bench: &mut Bench) -> Result<(), Broken> {
-        let mut sustained = self.messages_per_second.per_second();
-        let mut failed = None;
-        for _ in 0..DOUBLINGS {
-            match self.attempt(bench, sustained * 2.0).await? {
-                Attempt::Sustained => sustained *= 2.0,
-                Attempt::Failed => {
-                    failed = Some(sustained * 2.0);
-                    break;
-                }
-                Attempt::GeneratorSaturated => break,
-            }
+    /// Doubles the rate until it is not sustained, then halves the interval. The fixed rate, just
+    /// measured, is where it starts: when that was not sustained, nothing above it is.
+    async fn search(&self, bench: &mut Bench, fixed: Attempt) -> Result<(), Broken> {
+        const METRIC: &str = "sustained_deliveries_per_second";
+        if !matches!(fixed, Attempt::Sustained) {
+            bench.metric(METRIC, None);
+            return Ok(());
         }
-        let mut by_server = failed.is_some();
-        let mut above = failed.unwrap_or(sustained * 2.0);
-        for _ in 0..HALVINGS {
-            let middle = (sustained * above).sqrt();
-            match self.attempt(bench, middle).await? {
-                Attempt::Sustained => sustained = middle,
-                attempt => {
-                    above = middle;
-                    by_server = matches!(attempt, Attempt::Failed);
-                }
-            }
+        let mut bracket = Bracket::above(self.messages_per_second.per_second());
+        while let Some(rate) = bracket.next() {
+            let attempt = self.attempt(bench, rate).await?;
+            bracket.learn(rate, attempt);
         }
-        let deliveries = sustained * f64::from(self.subscribers.get());
-        bench.metric(
-            "sustained_deliveries_per_second",
-            by_server.then_some(deliveries),
-        );
-        if !by_server {
+        let deliveries = bracket.sustained * f64::from(self.subscribers.get());
+        bench.metric(METRIC, bracket.by_server().then_some(deliveries));
+        if !bracket.by_server() {
+            let limit = bracket
+                .other_limit
+                .unwrap_or_else(|| "higher rates are not tried".into());
             bench.record.notes.push(format!(
-                "the load generator was the limit: the server sustained at least {deliveries:.0} deliveries a second"
+                "the server sustained at least {deliveries:.0} deliveries a second; it was not the limit: {limit}"
             ));
         }
         Ok(())
@@ -282,34 +282,156 @@ impl Settings {
     /// the trial's record.
     async fn attempt(&self, bench: &Bench, rate: f64) -> Result<Attempt, Broken> {
         let mut aside = bench.aside()?;
+        let measured = self.run(&mut aside, rate, self.search_step_s).await?;
+        Ok(self.judge(&aside.record.invalid, rate, self.search_step_s, &measured))
+    }
+
+    /// How the rate was borne, unless the measurement itself was `invalid`.
+    fn judge(
+        &self,
+        invalid: &[String],
+        rate: f64,
+        window: Seconds,
+        measured: &Measured,
+    ) -> Attempt {
+        if !invalid.is_empty() {
+            return Attempt::Void(invalid.join("; "));
+        }
         let Measured {
-            window, recorder, ..
-        } = self.run(&mut aside, rate, self.search_step_s).await?;
-        let offered = rate * f64::from(self.subscribers.get()) * window.elapsed_ns as f64 / 1e9;
+            window: counted,
+            recorder,
+            in_time,
+            ..
+        } = measured;
+        // A window holds the whole messages of its length, one more or less.
+        let offered = (rate * window.get() * SUSTAINED - 1.0) * f64::from(self.subscribers.get());
         let p99 = recorder.latency.value_at_quantile(0.99);
-        let in_time = p99 <= self.search_p99_s.nanos() && window.rise(Counter::Dropped.name()) == 0;
-        let arrived = recorder.received as f64 >= SUSTAINED * offered;
-        Ok(
-            match (in_time && arrived, aside.record.invalid.is_empty()) {
-                (true, true) => Attempt::Sustained,
-                (_, false) => Attempt::GeneratorSaturated,
-                (false, true) => Attempt::Failed,
-            },
-        )
+        let dropped = counted.rise(Counter::Dropped);
+        if *in_time as f64 >= offered && p99 <= self.search_p99_s.nanos() && dropped == 0 {
+            Attempt::Sustained
+        } else {
+            Attempt::Failed
+        }
+    }
+}
+
+/// What is known of the highest rate that is sustained.
+#[derive(Debug)]
+struct Bracket {
+    sustained: f64,
+    not_sustained: Option<f64>,
+    /// Why the rate above is not known to be too much for the server.
+    other_limit: Option<String>,
+    doublings: u32,
+    halvings: u32,
+}
+
+impl Bracket {
+    fn above(sustained: f64) -> Self {
+        Self {
+            sustained,
+            not_sustained: None,
+            other_limit: None,
+            doublings: 0,
+            halvings: 0,
+        }
+    }
+
+    /// The rate to try next, until enough is known.
+    fn next(&self) -> Option<f64> {
+        match self.not_sustained {
+            None => (self.doublings < DOUBLINGS).then_some(self.sustained * 2.0),
+            Some(above) => (self.halvings < HALVINGS).then(|| (self.sustained * above).sqrt()),
+        }
+    }
+
+    fn learn(&mut self, rate: f64, attempt: Attempt) {
+        match self.not_sustained {
+            None => self.doublings += 1,
+            Some(_) => self.halvings += 1,
+        }
+        match attempt {
+            Attempt::Sustained => self.sustained = rate,
+            Attempt::Failed => (self.not_sustained, self.other_limit) = (Some(rate), None),
+            Attempt::Void(reason) => {
+                (self.not_sustained, self.other_limit) = (Some(rate), Some(reason));
+            }
+        }
+    }
+
+    /// Whether it is the server that did not bear the rate above.
+    fn by_server(&self) -> bool {
+        self.not_sustained.is_some() && self.other_limit.is_none()
     }
 }
 
 /// What one run at one rate gave.
 struct Measured {
     window: Window,
+    /// Of all messages scheduled in the window, however late they came.
     recorder: Recorder,
+    /// How many of them had come soon after its end.
+    in_time: u64,
     outcomes: Vec<Outcome>,
     owed: u64,
 }
 
 /// How a rate was borne.
+#[derive(Debug)]
 enum Attempt {
     Sustained,
     Failed,
-    GeneratorSaturated,
+    /// Something else than the server was the limit, or nothing was measured.
+    Void(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Searches from rate 100 against a known truth.
+    fn search(truth: impl Fn(f64) -> Attempt) -> Bracket {
+        let mut bracket = Bracket::above(100.0);
+        while let Some(rate) = bracket.next() {
+            bracket.learn(rate, truth(rate));
+        }
+        bracket
+    }
+
+    #[test]
+    fn the_search_closes_in_on_the_servers_limit() {
+        let found = search(|rate| match rate <= 1_000.0 {
+            true => Attempt::Sustained,
+            false => Attempt::Failed,
+        });
+        assert!((950.0..=1_000.0).contains(&found.sustained), "{found:?}");
+        assert!(found.by_server());
+    }
+
+    #[test]
+    fn a_limit_that_is_not_the_servers_is_named_and_gives_no_figure() {
+        let found = search(|rate| match rate <= 300.0 {
+            true => Attempt::Sustained,
+            false => Attempt::Void("the generator".into()),
+        });
+        assert!(!found.by_server());
+        assert_eq!(found.other_limit.as_deref(), Some("the generator"));
+    }
+
+    #[test]
+    fn the_server_is_the_limit_where_it_fails_below_another_limit() {
+        let found = search(|rate| match rate {
+            rate if rate <= 210.0 => Attempt::Sustained,
+            rate if rate <= 390.0 => Attempt::Failed,
+            _ => Attempt::Void("the generator".into()),
+        });
+        assert!(found.by_server(), "{found:?}");
+    }
+
+    #[test]
+    fn a_search_that_never_met_a_limit_found_none() {
+        let found = search(|_| Attempt::Sustained);
+        assert!(!found.by_server());
+        assert_eq!(found.sustained, 6_400.0);
+    }
 }

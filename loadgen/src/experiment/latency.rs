@@ -66,6 +66,9 @@ const SEND_LAG_MS: f64 = 1.0;
 /// Start and end of a server process, and the last turns' goodbye.
 const AROUND_S: f64 = 0.4;
 
+/// How late a token may be at the window's end and still be recorded: a hundred times what is usual.
+const LATE_NS: u64 = 50_000_000;
+
 impl Settings {
     /// Expected seconds of one trial.
     pub fn trial_seconds(&self) -> f64 {
@@ -187,6 +190,11 @@ impl Settings {
             }
         });
         let window = window?;
+        // The latest turns' first tokens, and tokens that a stall held up, count too: a stream that ended
+        // with the window would leave out the slowest.
+        pacer
+            .sleep_until(now_ns() + self.first_token_s.nanos() + LATE_NS)
+            .await;
         server.command(Command::End).await?;
         crowd.finish().await?;
         let owed = server.counters().read(Counter::Owed);

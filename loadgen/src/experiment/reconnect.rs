@@ -167,9 +167,10 @@ impl Settings {
         self.until_back(bench, &audience, &mut server).await?;
 
         let log = audience.crowd().log();
+        // Now, because settings are read back from a live connection.
+        let stats = server.stats(false).await?;
         server.command(Command::End).await?;
         let outcomes = audience.leave().await?;
-        let stats = server.stats(false).await?;
         let owed = [owed, vec![server.counters().read(Counter::Owed)]].concat();
         server.stop().await?;
 

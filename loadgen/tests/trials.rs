@@ -1,0 +1,316 @@
+//! Every experiment, as short as it can be, over every transport against the real program: that a trial
+//! measures what it claims, says so, and keeps its books. Its figures say nothing.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::{fs, path::Path};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hdrhistogram::{
+    Histogram,
+    serialization::{
+        Deserializer,
+        interval_log::{IntervalLogIterator, LogEntry},
+    },
+};
+use pushbench::{
+    arm::{Arm, Factors},
+    bench::{Bench, Site},
+    experiment::Experiment,
+    ledger::Ledger,
+    trial::{self, Trial},
+};
+use pushbench_reports::record::{Books, Record};
+use pushbench_server::contract::{
+    event_id::EventId, message::Envelope, notice::Notice, transport::Transport,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Settings as a plan file would give them.
+fn settings<T: DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+fn latency() -> Experiment {
+    Experiment::Latency(settings(json!({
+        "warm_up_s": 0.1, "window_s": 0.4, "turns_per_second": 60.0, "first_token_s": 0.01,
+        "warm_connections": 40,
+    })))
+}
+
+fn throughput(search: bool) -> Experiment {
+    Experiment::Throughput(settings(json!({
+        "subscribers": 5, "messages_per_second": 100.0, "warm_up_s": 0.05, "window_s": 0.2,
+        "search": search, "search_step_s": 0.1,
+    })))
+}
+
+/// More are warmed up than live at first: the books must not wait for those who left.
+fn memory() -> Experiment {
+    Experiment::Memory(settings(json!({
+        "connections": [2, 4, 6, 8], "warm_up_connections": 5, "messages_per_second": 200.0,
+        "streaming_s": 0.05,
+    })))
+}
+
+fn reconnect() -> Experiment {
+    Experiment::Reconnect(settings(json!({
+        "subscribers": 6, "messages_per_second": 200.0, "retry_s": 0.05, "phase_s": 0.15,
+        "down_s": 0.1,
+    })))
+}
+
+fn arm(transport: Transport) -> Arm {
+    Arm {
+        label: "arm".into(),
+        transport,
+        control_of: None,
+        factors: Factors {
+            envelope: Envelope::OpenAi,
+            nodelay: false,
+            ..Factors::default()
+        },
+    }
+}
+
+fn site(directory: &Path) -> Site {
+    Site {
+        server_binary: env!("CARGO_BIN_EXE_pushbench").into(),
+        directory: directory.to_owned(),
+        server_cores: Vec::new(),
+        generator_cores: Vec::new(),
+    }
+}
+
+/// Runs a trial of the experiment over each transport and looks at what all records have in common.
+async fn over_all(experiment: Experiment, look: impl Fn(Transport, &Record)) {
+    for transport in Transport::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let trial = Trial {
+            number: 7,
+            experiment: experiment.clone(),
+            arm: arm(transport),
+            round: 1,
+            seed: 3,
+            trace: None,
+        };
+        let record = trial::run(&trial, &site(directory.path())).await.unwrap();
+        check(&trial, &record, directory.path());
+        look(transport, &record);
+    }
+}
+
+fn check(trial: &Trial, record: &Record, directory: &Path) {
+    // A busy machine may slow the generator, which the record then says. Nothing else may be wrong.
+    for reason in &record.invalid {
+        assert!(reason.starts_with("the load generator"), "{reason}");
+    }
+    assert_eq!((record.trial, record.arm.as_str()), (7, "arm"));
+    assert!(!record.books.is_empty());
+    for books in &record.books {
+        assert!(books.balanced(), "{books:?}");
+        assert_eq!((books.dropped, books.duplicated), (0, 0), "{books:?}");
+    }
+    for metric in trial.experiment.describe().metrics {
+        assert!(record.metrics.contains_key(&metric.name), "{}", metric.name);
+    }
+    let effective = |name: &str| record.settings.get(name).map(String::as_str);
+    assert_eq!(effective("transport"), Some(trial.arm.transport.name()));
+    assert_eq!(
+        effective("nodelay"),
+        Some("false"),
+        "read back, not as asked"
+    );
+    assert_eq!(effective("feed_envelope"), Some("openai"));
+
+    let name = format!("records/0007-{}-round-1.json", trial.experiment.name());
+    let written = fs::read(directory.join(name)).unwrap();
+    let written: Record = serde_json::from_slice(&written).unwrap();
+    // Figures lose their last bit in JSON; what is counted does not.
+    assert!(written.metrics.keys().eq(record.metrics.keys()));
+    assert_eq!(
+        (&written.books, &written.counters),
+        (&record.books, &record.counters)
+    );
+    assert_eq!(
+        (&written.invalid, &written.settings),
+        (&record.invalid, &record.settings)
+    );
+    for path in record.histograms.values() {
+        read_log(&directory.join(path));
+    }
+}
+
+/// The one histogram of an interval log, as other tools read it.
+fn read_log(path: &Path) -> Histogram<u64> {
+    let log = fs::read(path).unwrap();
+    let mut entries = IntervalLogIterator::new(&log).map(Result::unwrap);
+    let encoded = entries.find_map(|entry| match entry {
+        LogEntry::Interval(interval) => Some(interval.encoded_histogram().to_owned()),
+        _ => None,
+    });
+    let bytes = BASE64_STANDARD.decode(encoded.unwrap()).unwrap();
+    Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .unwrap()
+}
+
+fn total(record: &Record) -> Books {
+    let mut total = Books::default();
+    record.books.iter().for_each(|books| total += *books);
+    total
+}
+
+#[tokio::test]
+async fn latency_counts_round_trips_and_loses_no_token() {
+    over_all(latency(), |transport, record| {
+        // Connect, upgrade where there is one, ask.
+        let cold = match transport {
+            Transport::SseH1 => 2.0,
+            Transport::WsH1 => 3.0,
+        };
+        assert_eq!(
+            record.metrics["round_trips_cold"],
+            Some(cold),
+            "{transport}"
+        );
+        assert_eq!(record.metrics["round_trips_warm"], Some(1.0), "{transport}");
+        assert_eq!(record.books.len(), 1);
+        assert_eq!(total(record).lost, 0, "{transport}");
+        assert!(total(record).received > 0, "{transport}");
+        assert_eq!(record.counters["turns_failed"], 0, "{transport}");
+        assert!(record.counters["turns"] > 0, "{transport}");
+        for name in [
+            "token_latency",
+            "service",
+            "deviation",
+            "pacer_lag",
+            "hand_off",
+        ] {
+            assert!(record.histograms.contains_key(name), "{transport}: {name}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn throughput_charges_every_delivery() {
+    over_all(throughput(false), |transport, record| {
+        assert_eq!(record.books.len(), 1);
+        assert_eq!(total(record).lost, 0, "{transport}");
+        for name in ["server_cpu_us_per_message", "generator_cpu_us_per_message"] {
+            assert!(record.metrics[name].unwrap() > 0.0, "{transport}: {name}");
+        }
+        assert!(record.metrics["messages_a_segment"].unwrap() > 0.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_finds_a_rate_or_says_that_the_generator_was_the_limit() {
+    over_all(throughput(true), |transport, record| {
+        match record.metrics["sustained_deliveries_per_second"] {
+            Some(rate) => assert!(rate >= 5.0 * 100.0, "{transport}: {rate}"),
+            None => assert!(record.notes[0].contains("generator"), "{transport}"),
+        }
+        assert_eq!(record.books.len(), 1, "what was tried leaves no books");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn memory_is_read_at_every_count_and_the_warm_up_is_owed_nothing() {
+    over_all(memory(), |transport, record| {
+        for series in ["idle_user", "streaming_user"] {
+            let counts = record.points[series].iter().map(|point| point[0]);
+            assert_eq!(
+                counts.collect::<Vec<_>>(),
+                [2.0, 4.0, 6.0, 8.0],
+                "{transport}"
+            );
+        }
+        assert_eq!(record.books.len(), 2, "an epoch a state");
+        assert_eq!(
+            record.books[0],
+            Books::default(),
+            "nobody streams to the idle"
+        );
+        assert!(
+            record.books[1].owed > 0 && total(record).lost == 0,
+            "{transport}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reconnect_brings_everybody_back_and_loses_nothing_that_resume_can_save() {
+    over_all(reconnect(), |transport, record| {
+        let live = &record.points["live"];
+        let counts: Vec<_> = live.iter().map(|point| point[1]).collect();
+        assert_eq!((live[0][0], counts[0]), (0.0, 6.0), "{transport}");
+        assert_eq!(counts.last(), Some(&6.0), "{transport}");
+        assert!(live.is_sorted_by(|a, b| a[0] <= b[0]));
+        // Down to nobody when all are cut, and again when the server dies.
+        assert_eq!(counts.iter().filter(|&&count| count == 0.0).count(), 2);
+        assert_eq!(record.points["marks"].len(), 3);
+        assert_eq!(record.metrics["lost_with_resume"], Some(0.0), "{transport}");
+        assert_eq!(record.metrics["duplicated_with_resume"], Some(0.0));
+        assert!(
+            record.metrics["lost_without_resume"].unwrap() > 0.0,
+            "{transport}"
+        );
+        assert_eq!(record.counters["ended_reset"], 6, "{transport}");
+        assert_eq!(record.books.len(), 2, "an epoch a server");
+        assert!(record.books.iter().all(|books| books.owed > 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn books_that_do_not_balance_make_a_trial_invalid() {
+    let directory = tempfile::tempdir().unwrap();
+    let trial = Trial {
+        number: 7,
+        experiment: throughput(false),
+        arm: arm(Transport::SseH1),
+        round: 1,
+        seed: 3,
+        trace: None,
+    };
+    let site = site(directory.path());
+    let mut record = trial::run(&trial, &site).await.unwrap();
+    record.invalid.clear();
+    let id = |seq| EventId {
+        epoch: 1,
+        stream: 0,
+        seq,
+    };
+    // One message received, one lost, one dropped.
+    let mut ledger = Ledger::default();
+    ledger.notice(&Notice::Hello {
+        after: id(0),
+        missing: 0,
+        previous: None,
+        retry_ms: 1,
+    });
+    ledger.message(2);
+    ledger.notice(&Notice::Dropped { count: 1 });
+    for (owed, invalid) in [
+        (vec![3], 0),
+        (vec![2], 1),
+        (vec![4], 1),
+        // A second epoch that somebody was owed a message of.
+        (vec![3, 1], 1),
+        // No epoch at all, though somebody saw one.
+        (vec![], 1),
+    ] {
+        let arm = trial.arm.clone();
+        let mut bench = Bench::new(arm, 3, None, record.clone(), site.clone()).unwrap();
+        bench.balance(&owed, std::iter::once(&ledger));
+        let reasons = bench.record.invalid;
+        assert_eq!(reasons.len(), invalid, "owed {owed:?}: {reasons:?}");
+        assert!(reasons.iter().all(|reason| reason.contains("epoch")));
+    }
+}

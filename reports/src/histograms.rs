@@ -124,6 +124,51 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// However the messages are spread over trials, and whatever range each histogram has.
+        #[test]
+        fn trials_merged_are_as_one_that_saw_all(
+            trials in proptest::collection::vec(
+                (proptest::collection::vec(0..60_000_000_000_u64, 0..40), any::<bool>()), 1..6,
+            ),
+        ) {
+            let record = record();
+            let mut merged = Histograms::default();
+            for (values, fixed) in &trials {
+                let mut own = if *fixed {
+                    Histogram::new_with_max(60_000_000_000, 3).unwrap()
+                } else {
+                    Histogram::new(3).unwrap()
+                };
+                values.iter().for_each(|value| own.record(*value).unwrap());
+                merged.merge(&record, "x", &own).unwrap();
+            }
+            let all: Vec<u64> = trials.into_iter().flat_map(|(values, _)| values).collect();
+            prop_assert_eq!(merged.find("e", "a", "x").unwrap(), &of(&all));
+            prop_assert!(merged.find("e", "b", "x").is_none());
+        }
+    }
+
+    fn record() -> Record {
+        Record {
+            format: crate::record::FORMAT,
+            trial: 1,
+            experiment: "e".into(),
+            arm: "a".into(),
+            round: 1,
+            started_at: String::new(),
+            duration_ms: 0,
+            settings: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            points: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            books: Vec::new(),
+            histograms: BTreeMap::new(),
+            invalid: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_cut_log_is_refused() {
         let dir = tempfile::TempDir::new().unwrap();

@@ -6,6 +6,7 @@ use pushbench_server::{contract::clock::now_ns, control::Stats, counters::Counte
 
 use crate::{
     bench::{Bench, Broken},
+    meter::cpu::CpuReading,
     server_process::ServerProcess,
 };
 
@@ -63,6 +64,7 @@ pub async fn observe(
 ) -> Result<Window, Broken> {
     bench.pacer.sleep_until(start_ns).await;
     let before = server.stats(true).await?;
+    let hindered_before = Hindrance::of(server)?;
     let counters_before = server.counters().snapshot();
     let (server_cpu, generator_cpu, started) = (server.cpu_ns()?, Bench::own_cpu_ns()?, now_ns());
     bench.pacer.sleep_until(end_ns).await;
@@ -75,6 +77,7 @@ pub async fn observe(
         before,
         after: server.stats(false).await?,
     };
+    Hindrance::of(server)?.report(&hindered_before, window.elapsed_ns, bench);
     let load = window.generator_cpu_ns as f64 / window.elapsed_ns as f64;
     bench.metric("generator_load", load);
     bench.metric(
@@ -88,6 +91,38 @@ pub async fn observe(
         ));
     }
     Ok(window)
+}
+
+/// What kept server and generator from their cores: others' work on the machine, or the hypervisor's.
+struct Hindrance {
+    server: CpuReading,
+    generator: CpuReading,
+}
+
+impl Hindrance {
+    fn of(server: &ServerProcess) -> Result<Self, Broken> {
+        let read = |pid, whose: &str| {
+            let failed = Broken::io(format!("read the run-queue wait of the {whose}"));
+            CpuReading::of(pid).map_err(|error| failed(std::io::Error::other(error)))
+        };
+        Ok(Self {
+            server: read(server.pid(), "server")?,
+            generator: read(std::process::id(), "generator")?,
+        })
+    }
+
+    /// As shares of the window; steal is the whole machine's, of one core's time.
+    fn report(&self, before: &Self, elapsed_ns: u64, bench: &mut Bench) {
+        let share = |ns: u64| ns as f64 / elapsed_ns as f64;
+        let server = self.server.since(before.server);
+        let generator = self.generator.since(before.generator);
+        bench.metric("server_run_queue_wait", share(server.run_queue_wait_ns));
+        bench.metric(
+            "generator_run_queue_wait",
+            share(generator.run_queue_wait_ns),
+        );
+        bench.metric("steal", share(generator.steal_ns));
+    }
 }
 
 #[cfg(test)]

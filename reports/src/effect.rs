@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::MarginKind;
 
-/// What the interval and the test say together (DESIGN: decided in this order).
+/// What the interval and the test say together (decided in this order, docs/method.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

@@ -1,11 +1,11 @@
-//! From an estimate to a verdict, in a fixed order and from nothing else (DESIGN, rule 4).
+//! From an estimate to a verdict, in a fixed order and from nothing else (docs/method.md).
 
 use crate::effect::Verdict;
 use crate::record::{Better, MarginKind};
 use crate::statistics::Interval;
 
 /// Fewest rounds that a verdict may rest on: below four, Student's interval is so wide, and one bad
-/// round so weighty, that any other answer would be luck (DESIGN, rule 2).
+/// round so weighty, that any other answer would be luck (docs/method.md).
 pub const MIN_ROUNDS: u32 = 4;
 
 /// The p at which a difference counts as one: what the 95 % interval promises.

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{
-    Request, StatusCode,
+    Request, StatusCode, Version,
     body::{Body, Incoming},
     client::conn::http1::{self, SendRequest},
     header,
@@ -113,6 +113,12 @@ impl SseH1 {
         let response = response.await.map_err(|error| self.why(&error))?;
         if response.status() != StatusCode::OK {
             return Err(Ended::Status(response.status().as_u16()));
+        }
+        if response.version() != Version::HTTP_11 {
+            let version = response.version();
+            return Err(Ended::Failed(format!(
+                "answered with {version:?}, not HTTP/1.1"
+            )));
         }
         let content_type = response.headers().get(header::CONTENT_TYPE);
         if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {

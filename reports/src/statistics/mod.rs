@@ -2,7 +2,7 @@
 //!
 //! The unit is the trial, never the message: each round yields one pair of figures, and an estimate
 //! says what the pairs have in common. At 4 to 10 rounds Student's t keeps its 95 % where bootstraps
-//! do not (DESIGN, rule 2); the signed rank stands beside it as a check that assumes no normality.
+//! do not (docs/method.md); the signed rank stands beside it as a check that assumes no normality.
 
 mod hodges_lehmann;
 mod holm;

@@ -93,7 +93,7 @@ pub fn rulings(plan: &Plan, effects: &[Effect]) -> Vec<Ruling> {
         .collect()
 }
 
-/// What the run found, in a sentence for each compared arm and one for the claims.
+/// What the run found: how the published reasons stand, then a sentence for each compared arm.
 pub fn answer(plan: &Plan, records: &[Record], effects: &[Effect], rulings: &[Ruling]) -> String {
     let valid = records
         .iter()
@@ -108,14 +108,15 @@ pub fn answer(plan: &Plan, records: &[Record], effects: &[Effect], rulings: &[Ru
             count => format!("This run decides nothing: none of its {count} trials is valid."),
         };
     }
-    let mut sentences: Vec<String> = comparisons(effects)
-        .into_iter()
-        .map(|(baseline, arm)| finding(plan, effects, baseline, arm))
-        .collect();
-    if sentences.is_empty() {
+    let mut sentences: Vec<String> = reasons(rulings).into_iter().collect();
+    let compared = comparisons(effects);
+    if compared.is_empty() {
         sentences.push("This run compares nothing: it has one arm only.".to_owned());
     }
-    sentences.extend(reasons(rulings));
+    let findings = compared
+        .into_iter()
+        .map(|(baseline, arm)| finding(plan, effects, baseline, arm));
+    sentences.extend(findings);
     sentences.join(" ")
 }
 
@@ -240,32 +241,26 @@ pub fn title<'a>(plan: &'a Plan, effect: &'a Effect) -> &'a str {
         .map_or(effect.metric.as_str(), |metric| metric.title.as_str())
 }
 
-/// How the claims stand, counted; nothing without a claim.
+/// How the published reasons stand, in their own words; nothing without a claim.
 fn reasons(rulings: &[Ruling]) -> Option<String> {
     let group = |(standing, verb): (Standing, &str)| {
-        let names: Vec<&str> = rulings
+        let statements: Vec<String> = rulings
             .iter()
             .filter(|ruling| ruling.ruling == standing)
-            .map(|ruling| ruling.name.as_str())
+            .map(|ruling| format!("“{}”", ruling.statement))
             .collect();
-        let count = names.len();
-        (count > 0).then(|| format!("{verb} {count} ({})", names.join(", ")))
+        listed(&statements).map(|all| format!("{verb} {all}"))
     };
     let groups: Vec<String> = [
         (Standing::Supported, "supports"),
         (Standing::Contradicted, "contradicts"),
-        (Standing::Mixed, "both supports and contradicts"),
+        (Standing::Mixed, "partly supports and partly contradicts"),
         (Standing::Undecidable, "cannot decide"),
     ]
     .into_iter()
     .filter_map(group)
     .collect();
-    let all = listed(&groups)?;
-    let count = rulings.len();
-    let claims = if count == 1 { "claim" } else { "claims" };
-    Some(format!(
-        "Of the {count} {claims} put to it, this run {all}."
-    ))
+    listed(&groups).map(|all| format!("Of the published reasons this run {all}."))
 }
 
 /// `a, b and c`; nothing of nothing.

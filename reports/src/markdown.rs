@@ -15,7 +15,7 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
         plain(&plan.question),
         prose(&summary.answer)
     );
-    for warning in warnings(plan, &run.records) {
+    for warning in warnings(&run.manifest, &run.records) {
         block(&mut out, &format!("> **{}**", plain(&warning)));
     }
     claims(&mut out, summary);

@@ -77,7 +77,7 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
     Page {
         summary,
         started_at: &run.manifest.started_at,
-        warnings: warnings(plan, &run.records),
+        warnings: warnings(&run.manifest, &run.records),
         primary,
         sections: sections.collect(),
         attendance: attendance(plan, &run.records),

@@ -7,7 +7,7 @@ use crate::answer::{Ruling, answer, rulings};
 use crate::effect::Effect;
 use crate::estimate::effects;
 use crate::read::Run;
-use crate::record::{Facts, Plan, Record};
+use crate::record::{Facts, Manifest, Plan, Record};
 
 /// Version of `summary.json`; raised when a reader of the old one would err.
 pub const FORMAT: u32 = 1;
@@ -125,9 +125,16 @@ pub fn attendance(plan: &Plan, records: &[Record]) -> Vec<Attendance> {
     rows
 }
 
-/// What a reader must know before any figure: a run cut short, a machine too noisy, no control.
-pub fn warnings(plan: &Plan, records: &[Record]) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// What a reader must know before any figure: a run cut short, a machine too noisy, no control, and what
+/// the run itself warned of when it began.
+pub fn warnings(manifest: &Manifest, records: &[Record]) -> Vec<String> {
+    let plan = &manifest.plan;
+    let mut warnings: Vec<String> = manifest
+        .environment
+        .get("warnings")
+        .map(|told| format!("When the run began: {told}."))
+        .into_iter()
+        .collect();
     let planned: usize = plan
         .experiments
         .iter()

@@ -191,7 +191,9 @@ fn claims_are_ruled_by_the_effects() {
     assert!(
         rendered
             .answer
-            .contains("contradicts 2 (lighter, lower-latency)"),
+            .contains(
+                "contradicts “SSE is lighter than WebSocket.” and “WebSocket has lower latency than SSE.”"
+            ),
         "{}",
         rendered.answer
     );
@@ -398,6 +400,18 @@ fn one_arm_and_no_control_still_make_a_page() {
     );
     assert_eq!(charts(&dir).len(), CHARTS.len());
     assert!(page(&dir).contains("no A/A control"));
+}
+
+#[test]
+fn what_the_run_warned_of_stands_before_any_figure() {
+    let dir = run(|manifest, _| {
+        let warning = ("warnings".to_owned(), "one core only".to_owned());
+        manifest.environment.extend([warning]);
+    });
+    render(dir.path()).unwrap();
+    let page = page(&dir);
+    let warned = page.find("When the run began: one core only.").unwrap();
+    assert!(warned < page.find("id=\"effects\"").unwrap());
 }
 
 #[test]

@@ -145,10 +145,10 @@ impl Settings {
             arms: Vec::new(),
             settings: super::facts(self),
             metrics: vec![
-                primary(bytes("user_bytes_per_idle_connection", "user memory an idle connection")),
-                bytes("user_bytes_per_streaming_connection", "user memory a streaming connection"),
-                bytes("kernel_bytes_per_idle_connection", "kernel memory an idle connection"),
-                bytes("kernel_bytes_per_streaming_connection", "kernel memory a streaming connection"),
+                primary(bytes("user_bytes_per_idle_connection", "user memory per idle connection")),
+                bytes("user_bytes_per_streaming_connection", "user memory per streaming connection"),
+                bytes("kernel_bytes_per_idle_connection", "kernel memory per idle connection"),
+                bytes("kernel_bytes_per_streaming_connection", "kernel memory per streaming connection"),
             ],
             charts: vec![Chart::Slope {
                 file: "memory-connections".into(),

@@ -86,13 +86,13 @@ impl Settings {
         let mut metrics = vec![
             primary(lower(
                 "server_cpu_us_per_message",
-                "server CPU a message",
+                "server CPU per message",
                 "µs",
                 COST,
             )),
             lower(
                 "generator_cpu_us_per_message",
-                "client CPU a message",
+                "client CPU per message",
                 "µs",
                 COST,
             ),
@@ -110,7 +110,12 @@ impl Settings {
             ),
             lower("hand_off_ms_p50", "hand-off p50", "ms", TOKEN),
             lower("hand_off_ms_p99", "hand-off p99", "ms", TOKEN),
-            higher("messages_a_segment", "messages a segment", "messages", COST),
+            higher(
+                "messages_a_segment",
+                "messages per segment",
+                "messages",
+                COST,
+            ),
         ];
         if self.search {
             metrics.push(higher(
@@ -131,7 +136,7 @@ impl Settings {
             metrics,
             charts: vec![Chart::Dots {
                 file: "throughput-cpu".into(),
-                title: "CPU a delivered message".into(),
+                title: "CPU per delivered message".into(),
                 subtitle: format!("{deliveries:.0} deliveries a second to {} subscribers, every trial a dot", self.subscribers),
                 caption: "Server and generator are separate processes. Compare arms within a panel; the distance \
                           between the two panels is that of two programs, not of two protocols."
@@ -151,7 +156,7 @@ impl Settings {
         let borne = self.judge(&bench.record.invalid, rate, self.window_s, &fixed);
         if let Attempt::Failed = borne {
             bench.record.notes.push(format!(
-                "the server did not sustain {rate} messages a second: its CPU a message is that of an overloaded server"
+                "the server did not sustain {rate} messages a second: its CPU per message is that of an overloaded server"
             ));
         }
         if self.search {

@@ -1,6 +1,6 @@
 //! The plans that come with the program.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use pushbench_server::contract::transport::Transport;
 
@@ -118,5 +118,6 @@ fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
     Entry {
         experiment,
         arms: arms.iter().map(|&label| label.to_owned()).collect(),
+        margins: BTreeMap::new(),
     }
 }

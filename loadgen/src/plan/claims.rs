@@ -35,7 +35,7 @@ const REASONS: [Reason; 4] = [
             ("memory", "user_bytes_per_idle_connection"),
             ("throughput", "server_cpu_us_per_message"),
         ],
-        remark: "Measured as the server's memory a connection and its CPU a delivered message, both transports tuned \
+        remark: "Measured as the server's memory per connection and its CPU per delivered message, both transports tuned \
                  alike; another server library may weigh differently.",
     },
     Reason {

@@ -2,7 +2,7 @@
 
 use pushbench_reports::record;
 
-use super::{Plan, claims::claims};
+use super::{Entry, Plan, claims::claims};
 use crate::experiment::Experiment;
 
 /// What the report answers.
@@ -28,12 +28,7 @@ pub fn plan(plan: &Plan) -> record::Plan {
         experiments: plan
             .experiments
             .iter()
-            .map(|entry| record::Experiment {
-                rounds: entry.experiment.rounds(),
-                baseline: plan.baseline.clone(),
-                arms: entry.arms.clone(),
-                ..entry.experiment.describe()
-            })
+            .map(|entry| experiment(plan, entry))
             .collect(),
         claims: claims(plan),
         notes: plan
@@ -41,6 +36,22 @@ pub fn plan(plan: &Plan) -> record::Plan {
             .iter()
             .filter_map(|entry| note(plan, &entry.experiment))
             .collect(),
+    }
+}
+
+fn experiment(plan: &Plan, entry: &Entry) -> record::Experiment {
+    let mut described = entry.experiment.describe();
+    for metric in &mut described.metrics {
+        if let Some(&margin) = entry.margins.get(&metric.name) {
+            metric.margin = margin;
+            metric.margin_reason = "set in the plan".to_owned();
+        }
+    }
+    record::Experiment {
+        rounds: entry.experiment.rounds(),
+        baseline: plan.baseline.clone(),
+        arms: entry.arms.clone(),
+        ..described
     }
 }
 

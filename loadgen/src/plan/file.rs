@@ -1,6 +1,9 @@
 //! Reads a plan file (TOML). What cannot be run is refused with file, line and remedy.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use pushbench_server::contract::transport::Transport;
 use serde::de::DeserializeOwned;
@@ -206,10 +209,40 @@ fn experiment<S: DeserializeOwned>(
         );
         return Err(Flaw::at(at, message));
     }
+    let margins = table.take("margins")?;
+    let experiment = with(table.rest()?);
     Ok(Some(Entry {
-        experiment: with(table.rest()?),
+        margins: margins.map_or(Ok(BTreeMap::new()), |margins| {
+            check_margins(&experiment, margins.span(), margins.into_inner())
+        })?,
+        experiment,
         arms: part,
     }))
+}
+
+fn check_margins(
+    experiment: &Experiment,
+    at: Range<usize>,
+    margins: BTreeMap<String, f64>,
+) -> Result<BTreeMap<String, f64>, Flaw> {
+    let metrics = experiment.describe().metrics;
+    for (name, margin) in &margins {
+        if !metrics.iter().any(|metric| metric.name == *name) {
+            let names: Vec<_> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+            let choice = names.join(", ");
+            return Err(Flaw::at(
+                at,
+                format!("no metric `{name}` to set a margin for: use one of {choice}"),
+            ));
+        }
+        if !(margin.is_finite() && *margin >= 0.0) {
+            return Err(Flaw::at(
+                at,
+                format!("a margin of {margin} for `{name}`: use 0 or more"),
+            ));
+        }
+    }
+    Ok(margins)
 }
 
 fn known<'a>(arms: &'a [Arm], label: &str, at: Range<usize>) -> Result<&'a Arm, Flaw> {

@@ -7,7 +7,7 @@ mod file;
 mod order;
 mod table;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use pushbench_reports::record::{FORMAT, Facts, Manifest};
 
@@ -52,6 +52,8 @@ pub struct Entry {
     pub experiment: Experiment,
     /// Labels, the baseline and a control among them.
     pub arms: Vec<String>,
+    /// Margins of metrics that the plan sets itself, in place of the experiment's.
+    pub margins: BTreeMap<String, f64>,
 }
 
 /// Real traffic.

@@ -6,6 +6,8 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::Stdio,
+    thread,
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -176,7 +178,7 @@ fn a_signal_stops_a_run_and_what_was_measured_is_kept() {
         assert!(entries(&temp.path().join("out/records")).len() >= 2);
         assert!(temp.path().join("out/index.html").exists());
         assert!(
-            children.iter().all(|child| !alive(*child)),
+            children.iter().all(|child| gone(*child)),
             "children are ended"
         );
         let (code, _, err) = finish(temp.path(), &["report", "out"]);
@@ -215,6 +217,17 @@ fn children_of(pid: u32) -> Vec<i32> {
     let children =
         processes.filter(|process| process.stat().is_ok_and(|stat| stat.ppid as u32 == pid));
     children.map(|process| process.pid).collect()
+}
+
+/// A killed process takes a moment to be gone; one that was not killed stays.
+fn gone(pid: i32) -> bool {
+    (0..500).any(|_| {
+        let gone = !alive(pid);
+        if !gone {
+            thread::sleep(Duration::from_millis(10));
+        }
+        gone
+    })
 }
 
 fn alive(pid: i32) -> bool {

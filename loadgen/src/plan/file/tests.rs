@@ -12,10 +12,17 @@ fn the_example_is_the_quick_plan_with_every_key() {
     let example = parse(EXAMPLE, "example.toml", "-").unwrap();
     let quick = quick();
     assert_eq!(example.name, "example");
-    assert_eq!(
-        (&example.arms, &example.experiments),
-        (&quick.arms, &quick.experiments)
-    );
+    assert_eq!(example.arms, quick.arms);
+    assert_eq!(example.experiments.len(), quick.experiments.len());
+    for (example, quick) in example.experiments.iter().zip(&quick.experiments) {
+        assert_eq!(example.experiment, quick.experiment);
+        assert_eq!(example.arms, quick.arms);
+        let metrics = quick.experiment.describe().metrics;
+        for (name, margin) in &example.margins {
+            let own = metrics.iter().find(|metric| metric.name == *name);
+            assert_eq!(own.map(|metric| metric.margin), Some(*margin), "{name}");
+        }
+    }
     for entry in &quick.experiments {
         for key in entry.experiment.describe().settings.keys() {
             assert!(EXAMPLE.contains(&format!("\n{key} = ")), "{key} is missing");
@@ -40,6 +47,7 @@ fn what_is_left_out_has_its_default() {
         [Entry {
             experiment: Experiment::Memory(Default::default()),
             arms: vec!["ws-h1".into(), "again".into()],
+            margins: Default::default(),
         }]
     );
 }
@@ -54,6 +62,16 @@ fn faults_name_the_line_and_the_remedy() {
             "unknown key `sead`, expected one of name, seed",
         ),
         ("seed = 1 ", "seed = \"x\"", "expected a whole number"),
+        (
+            "margins = { token_latency_ms_p50 = 1.0 }",
+            "margins = { token_latency = 1.0 }",
+            "use one of token_latency_ms_p50",
+        ),
+        (
+            "margins = { token_latency_ms_p50 = 1.0 }",
+            "margins = { token_latency_ms_p50 = -1.0 }",
+            "use 0 or more",
+        ),
         ("seed = 1 ", "seed = ", "; `pushbench plan --example`"),
         (
             "baseline = \"sse-h1\"",
@@ -190,4 +208,17 @@ fn refuses_a_plan_of_nothing_and_what_is_not_a_table() {
             .to_string()
             .contains("[latency]")
     );
+}
+
+#[test]
+fn a_margin_of_the_plans_own_is_the_one_that_verdicts_use() {
+    let text = EXAMPLE.replace("token_latency_ms_p50 = 1.0", "token_latency_ms_p50 = 0.25");
+    let plan = parse(&text, "my.toml", "my").unwrap();
+    let manifest = plan.manifest(String::new(), Default::default());
+    let metric = &manifest.plan.experiments[0].metrics[0];
+    assert_eq!(
+        (metric.name.as_str(), metric.margin),
+        ("token_latency_ms_p50", 0.25)
+    );
+    assert_eq!(metric.margin_reason, "set in the plan");
 }

@@ -106,9 +106,15 @@ impl<'a> Shown<'a> {
     fn with_unit(&self, figures: &str) -> String {
         let Self { unit, rest, .. } = self;
         if unit.is_empty() {
-            format!("{figures}{rest}")
-        } else {
-            format!("{figures} {unit}{rest}")
+            return format!("{figures}{rest}");
+        }
+        let words = format!("{unit}{rest}");
+        let is_symbol = words.len() <= 3 || words.contains('/');
+        let is_one = figures.trim_start_matches(['+', '−']) == "1";
+        // One message, one round trip; a symbol has no plural.
+        match words.strip_suffix('s').filter(|_| is_one && !is_symbol) {
+            Some(one) => format!("{figures} {one}"),
+            None => format!("{figures} {words}"),
         }
     }
 }
@@ -189,6 +195,10 @@ mod tests {
             (0.5, "bytes", "0.5 bytes"),
             (12_345.0, "1/s", "12,300/s"),
             (4.0, "messages", "4 messages"),
+            (1.0, "messages", "1 message"),
+            (1.0, "round trips", "1 round trip"),
+            (1.0, "bytes", "1 byte"),
+            (1.0, "ms", "1 ms"),
             (4.0, "", "4"),
         ] {
             assert_eq!(quantity(value, unit), shown);

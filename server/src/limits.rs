@@ -9,6 +9,11 @@ pub struct Limits {
     /// Live connections; the next is closed at once (`refused_connections`). 1,024 leaves room below
     /// the usual soft limit of open files once that is raised; a trial asks for what it needs.
     pub connections: usize,
+    /// Connections that the kernel holds until they are accepted; beyond it drops the handshake, and the
+    /// client tries again after a second (no counter of ours: `ListenOverflows` in `nstat`). The
+    /// library's 128 makes a herd that comes back at once wait that second. The kernel's `somaxconn`
+    /// caps it.
+    pub backlog: u32,
     /// Time for a request's head to be complete, from the connection's start or the last response's
     /// end (`refused_headers`). Ten seconds is a slow phone, not a patient attacker.
     pub header_time: Duration,
@@ -56,6 +61,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1_024,
+            backlog: 4_096,
             header_time: Duration::from_secs(10),
             header_bytes: 16 * 1_024,
             header_count: 100,

@@ -8,7 +8,11 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    task::JoinSet,
+};
 use tower::ServiceExt;
 
 use crate::{
@@ -277,7 +281,7 @@ impl Server {
     pub async fn bind(config: Config, counters: Counters) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         for &address in &config.listen {
-            listeners.push(TcpListener::bind(address).await.map_err(|source| {
+            listeners.push(listen(address, config.limits.backlog).map_err(|source| {
                 let remedy = match source.kind() {
                     io::ErrorKind::AddrInUse => {
                         "; end the program that uses it or choose another port"
@@ -358,6 +362,17 @@ impl Server {
         wait_for_goodbyes(&shared).await;
         reaper.abort();
     }
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that comes back must not wait for the old one's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 /// Waits until every connection has ended or the deadline has passed.

@@ -1,13 +1,13 @@
 //! Every bound on what a client sends, on how many there are, and on how long one may sit still.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use pushbench_server::{
     contract::{clock::now_ns, notice::Notice},
-    counters::Counter,
+    counters::{Counter, Counters},
     limits::Limits,
-    server::Config,
+    server::{Config, Server},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -233,6 +233,25 @@ async fn a_peer_that_is_merely_gone_has_sent_nothing_bad() {
         .until("all left", |s| s.count(Counter::Closed) == 3)
         .await;
     assert_eq!(server.count(Counter::RefusedBodies), 0);
+}
+
+/// A handshake that finds the queue full is dropped and tried again a second later, which would be
+/// measured as time to reconnect.
+#[tokio::test]
+async fn a_herd_may_wait_to_be_accepted() {
+    let config = Config {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        ..Config::default()
+    };
+    // Listens, and does not accept.
+    let server = Server::bind(config, Counters::private().unwrap())
+        .await
+        .unwrap();
+    let mut herd = Vec::new();
+    for _ in 0..600 {
+        let connecting = TcpStream::connect(server.addresses()[0]);
+        herd.push(soon("a place in the queue", connecting).await.unwrap());
+    }
 }
 
 #[tokio::test]

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
+    config::Config,
     contract::{clock::now_ns, event_id::EventId, message::Envelope},
     counters::Counter,
     limits::Limits,
-    server::{Config, Shared},
+    shared::Shared,
 };
 
 /// First line in: what to start.

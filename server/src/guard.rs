@@ -21,12 +21,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::StreamExt;
 use http_body::Body as _;
 
-use crate::{
-    counters::Counter,
-    limits::Limits,
-    problem::Problem,
-    server::{Config, Shared},
-};
+use crate::{config::Config, counters::Counter, limits::Limits, problem::Problem, shared::Shared};
 
 /// Refuses requests that call us by a name that is not ours.
 ///

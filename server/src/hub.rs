@@ -16,13 +16,13 @@ use slab::Slab;
 use crate::{
     contract::{
         clock::now_ns,
+        event::frame,
         event_id::EventId,
         message::{Envelope, Stamps, encode},
     },
     counters::Counter,
     history::{History, Read},
     meters::Meters,
-    transport::sse,
 };
 
 /// Number of the feed's stream; turns count from 1.
@@ -49,8 +49,7 @@ impl Message {
         } else {
             (&self.event, None)
         };
-        cell.get_or_init(|| sse::frame(None, id, &self.payload))
-            .clone()
+        cell.get_or_init(|| frame(None, id, &self.payload)).clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod affinity;
 pub mod compat;
+pub mod config;
 pub mod connection;
 pub mod contract;
 pub mod control;
@@ -16,6 +17,7 @@ pub mod pacer;
 pub mod problem;
 pub mod routes;
 pub mod server;
+pub mod shared;
 pub mod source;
 pub mod sys;
 pub mod transport;

@@ -39,7 +39,7 @@ use crate::{
     counters::Counter,
     guard,
     problem::Problem,
-    server::{Refusal, Shared},
+    shared::{Refusal, Shared},
     transport::{sse, ws},
 };
 

@@ -5,11 +5,7 @@ mod child;
 use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context, bail};
-use pushbench_server::{
-    counters::Counters,
-    limits::Limits,
-    server::{Config, Server},
-};
+use pushbench_server::{config::Config, counters::Counters, limits::Limits, server::Server};
 
 use super::{note, say, stop_signal};
 use crate::meter::limits::{enough_open_files, raise_open_files};

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use pushbench::client::{self, Ended};
 use pushbench_server::{
+    config::Config,
     contract::{ask::Ask, clock::now_ns, notice::Notice, transport::Transport},
     counters::Counter,
     limits::Limits,
-    server::Config,
 };
 
 use super::support::{Client, Heard, books, chat, feed, start, until};

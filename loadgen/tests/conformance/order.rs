@@ -1,6 +1,7 @@
 //! Order, no gap, a clean end, and one connection for many streams.
 
 use pushbench_server::{
+    config::Config,
     contract::{
         ask::{Ask, ChatAsk},
         event_id::EventId,
@@ -8,7 +9,6 @@ use pushbench_server::{
     },
     corpus::{self, Language},
     counters::Counter,
-    server::Config,
 };
 
 use super::support::{Client, Heard, books, chat, endless, feed, start, until};

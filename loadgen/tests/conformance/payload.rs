@@ -1,6 +1,7 @@
 //! Payload bytes survive every transport and envelope exactly.
 
 use pushbench_server::{
+    config::Config,
     contract::{
         ask::{Ask, ChatAsk},
         message::Envelope,
@@ -8,7 +9,6 @@ use pushbench_server::{
     },
     control::Command,
     corpus,
-    server::Config,
 };
 
 use super::support::{Client, chat, feed, start};

@@ -12,12 +12,13 @@ use pushbench::{
     subscriber::{Crowd, Outcome, Subscriber},
 };
 use pushbench_server::{
+    config::Config,
     contract::{event_id::EventId, transport::Transport},
     control::Command,
     counters::{Counter, Counters},
     limits::Limits,
     pacer::Pacer,
-    server::{Config, Server},
+    server::Server,
 };
 use tokio::task::JoinSet;
 
@@ -289,7 +290,7 @@ async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
 /// A server on a runtime of its own, all of whose tasks and sockets go at once, without a goodbye.
 struct Mortal {
     address: std::net::SocketAddr,
-    shared: Arc<pushbench_server::server::Shared>,
+    shared: Arc<pushbench_server::shared::Shared>,
     runtime: tokio::runtime::Runtime,
 }
 

@@ -3,6 +3,7 @@
 use futures_util::{SinkExt, StreamExt};
 use pushbench::client::Ended;
 use pushbench_server::{
+    config::Config,
     contract::{
         ask::{Ask, ChatAsk},
         notice::Notice,
@@ -10,7 +11,6 @@ use pushbench_server::{
     },
     counters::Counter,
     limits::Limits,
-    server::Config,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -1,6 +1,7 @@
 //! Resume: after an id, past history, of another epoch, of a turn nobody holds.
 
 use pushbench_server::{
+    config::Config,
     contract::{
         ask::{Ask, ChatAsk},
         event_id::EventId,
@@ -10,7 +11,6 @@ use pushbench_server::{
     corpus,
     counters::Counter,
     limits::Limits,
-    server::Config,
 };
 
 use super::support::{Client, Heard, Running, books, chat, feed, start, until};

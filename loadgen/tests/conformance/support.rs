@@ -8,6 +8,7 @@ use pushbench::{
 };
 use pushbench_reports::record::Books;
 use pushbench_server::{
+    config::Config,
     contract::{
         ask::{Ask, ChatAsk, FeedAsk},
         event_id::EventId,
@@ -17,7 +18,8 @@ use pushbench_server::{
     },
     control::{self, Command, Reply},
     counters::{Counter, Counters},
-    server::{Config, Server, Shared},
+    server::Server,
+    shared::Shared,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 

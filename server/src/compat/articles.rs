@@ -37,7 +37,7 @@ use crate::{
     hub::{Item, Subscription},
     problem::Problem,
     routes::{unreadable, wrong_method},
-    server::Shared,
+    shared::Shared,
 };
 
 /// Events of one demo stream, as published.

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod clock;
+pub mod event;
 pub mod event_id;
 pub mod message;
 pub mod notice;

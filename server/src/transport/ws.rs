@@ -11,7 +11,7 @@ use crate::{
     contract::{ask::Ask, notice::Notice},
     counters::Counter,
     hub::{Item, Subscription},
-    server::Shared,
+    shared::Shared,
 };
 
 /// Serves one connection until either end closes it.

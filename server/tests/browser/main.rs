@@ -20,7 +20,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, response::Html, routing::get};
 use cdp::{Browser, Page};
-use pushbench_server::{counters::Counter, server::Config};
+use pushbench_server::{config::Config, counters::Counter};
 use serde_json::{Value, json};
 use support::{Running, start};
 

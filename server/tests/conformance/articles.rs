@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pushbench_server::{contract::message, counters::Counter, limits::Limits, server::Config};
+use pushbench_server::{config::Config, contract::message, counters::Counter, limits::Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{Answer, Running, events, messages, soon, start};

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use pushbench_server::{
+    config::Config,
     contract::{clock::now_ns, notice::Notice},
     counters::{Counter, Counters},
     limits::Limits,
-    server::{Config, Server},
+    server::Server,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -1,6 +1,6 @@
 //! Foreign hosts and origins, malformed upgrades, and wrong URLs.
 
-use pushbench_server::{counters::Counter, server::Config};
+use pushbench_server::{config::Config, counters::Counter};
 use tokio_tungstenite::tungstenite;
 
 use super::support::{Answer, start};

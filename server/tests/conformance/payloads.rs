@@ -2,13 +2,13 @@
 
 use futures_util::{SinkExt, StreamExt};
 use pushbench_server::{
+    config::Config,
     contract::{
         message::{self, Envelope},
         notice::Notice,
         transport::Transport,
     },
     counters::Counter,
-    server::Config,
 };
 use tokio_tungstenite::tungstenite::Message;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use pushbench_server::{
-    contract::notice::Notice, counters::Counter, limits::Limits, server::Config,
+    config::Config, contract::notice::Notice, counters::Counter, limits::Limits,
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};

@@ -3,8 +3,10 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use pushbench_server::{
+    config::Config,
     counters::{Counter, Counters},
-    server::{Config, Server, Shared},
+    server::Server,
+    shared::Shared,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -1,0 +1,57 @@
+//! Everything about a server that can be set.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::{
+    contract::{event_id::EventId, message::Envelope},
+    limits::Limits,
+};
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses to listen on; port 0 lets the kernel choose.
+    pub listen: Vec<SocketAddr>,
+    /// Bounds.
+    pub limits: Limits,
+    /// `Origin`s beside our own whose pages may open a WebSocket (`https://example.org`).
+    pub allow_origins: Vec<String>,
+    /// Names beside `localhost` by which clients may call us in `Host`.
+    pub allow_hosts: Vec<String>,
+    /// What clients are told to wait before a reconnect.
+    pub retry: Duration,
+    /// Which start of the server this is, from 1.
+    pub epoch: u32,
+    /// Last message of the feed in the epoch before.
+    pub previous: Option<EventId>,
+    /// Envelope of the feed's messages.
+    pub feed_envelope: Envelope,
+    /// Messages a second that the feed publishes from the start on; none leaves it silent.
+    pub feed_rate: Option<f64>,
+    /// Read buffer of a WebSocket connection, in bytes. The library's default is 128 KiB; a client
+    /// that sends prompts needs no more than a page.
+    pub ws_read_buffer: usize,
+    /// Whether TCP_NODELAY is set.
+    pub nodelay: bool,
+    /// From one event of the articles' demo to the next: a second, as published.
+    pub articles_period: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 3000))],
+            limits: Limits::default(),
+            allow_origins: Vec::new(),
+            allow_hosts: Vec::new(),
+            retry: Duration::from_secs(3),
+            epoch: 1,
+            previous: None,
+            feed_envelope: Envelope::Minimal,
+            feed_rate: None,
+            ws_read_buffer: 4 * 1_024,
+            nodelay: true,
+            articles_period: Duration::from_secs(1),
+        }
+    }
+}

@@ -122,7 +122,7 @@ impl Server {
     }
 
     /// Serves until `stop` completes, then ends every stream properly and waits for the connections,
-    /// [`Limits::shutdown`] at most.
+    /// [`Limits::shutdown`](crate::limits::Limits::shutdown) at most.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self {
             shared, listeners, ..

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pushbench_server::{
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running server.
 #[derive(Debug)]
 pub struct ServerProcess {
-    child: Child,
+    child: Tethered,
     commands: ChildStdin,
     replies: Lines<BufReader<ChildStdout>>,
     /// Shared with the child; stays when it is killed.
@@ -93,11 +93,11 @@ impl ServerProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
-            .kill_on_drop(true)
             .spawn()
+            .map(Tethered)
             .map_err(attempt(format!("start {}", binary.display())))?;
         let (Some(mut commands), Some(replies), Some(pid)) =
-            (child.stdin.take(), child.stdout.take(), child.id())
+            (child.0.stdin.take(), child.0.stdout.take(), child.0.id())
         else {
             return Err(ServerError::Silent {
                 what: "ended at once",
@@ -200,7 +200,11 @@ impl ServerProcess {
     /// # Errors
     /// When the system does not let us.
     pub async fn kill(&mut self) -> Result<(), ServerError> {
-        self.child.kill().await.map_err(attempt("kill the server"))
+        self.child
+            .0
+            .kill()
+            .await
+            .map_err(attempt("kill the server"))
     }
 
     /// Closes the pipe and waits for a proper end; kills it when it takes too long.
@@ -216,7 +220,7 @@ impl ServerProcess {
             ..
         } = self;
         drop((commands, replies));
-        match timeout(PATIENCE, child.wait()).await {
+        match timeout(PATIENCE, child.0.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(_)) => Err(ServerError::Silent {
                 what: "ended with an error",
@@ -225,6 +229,7 @@ impl ServerProcess {
             Ok(Err(error)) => Err(attempt("wait for the server's end")(error)),
             Err(_) => {
                 child
+                    .0
                     .kill()
                     .await
                     .map_err(attempt("kill a server that did not end"))?;
@@ -239,6 +244,24 @@ impl ServerProcess {
     async fn ask(&mut self, command: &Command) -> Result<Reply, ServerError> {
         send(&mut self.commands, command).await?;
         receive(&mut self.replies, &self.log).await
+    }
+}
+
+/// A process that has ended once this is dropped: a trial that is given up leaves nobody behind.
+#[derive(Debug)]
+struct Tethered(Child);
+
+impl Drop for Tethered {
+    fn drop(&mut self) {
+        const LOOK: Duration = Duration::from_millis(1);
+        // Refused when it has ended already and been waited for.
+        if self.0.start_kill().is_err() {
+            return;
+        }
+        let killed = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) && killed.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+        }
     }
 }
 

@@ -76,7 +76,7 @@ async fn read<W: Write>(
     printer: &mut Printer<W>,
 ) -> Result<End, Refusal> {
     let request = request(target, args, last_event_id)?;
-    let response = match respond(target, request).await {
+    let response = match respond(target, args, request).await {
         Ok(response) => response,
         Err(sentence) => return Ok(End::Broken(sentence)),
     };
@@ -87,7 +87,7 @@ async fn read<W: Write>(
     while let Some(frame) = body.frame().await {
         let chunk = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(error) => return Ok(End::Broken(broken_off(target, error))),
+            Err(error) => return Ok(End::Broken(broken_off(target, args, error))),
         };
         let parsed = parser.push(&chunk, &mut |event| printer.print(event));
         if printer.ended() {
@@ -147,18 +147,19 @@ fn request(
 /// Connects and reads the response's head; the error is a network error in a sentence.
 async fn respond(
     target: &Target,
+    args: &Tail,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>, String> {
     let stream = target.connect().await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| broken_off(target, error))?;
+        .map_err(|error| broken_off(target, args, error))?;
     // It ends when the body is dropped; its errors reach the request and the body.
     tokio::spawn(connection);
     sender
         .send_request(request)
         .await
-        .map_err(|error| broken_off(target, error))
+        .map_err(|error| broken_off(target, args, error))
 }
 
 /// Refuses what is not an event stream.
@@ -229,11 +230,16 @@ async fn excerpt(mut body: Incoming) -> String {
     }
 }
 
-fn broken_off(target: &Target, error: hyper::Error) -> String {
+fn broken_off(target: &Target, args: &Tail, error: hyper::Error) -> String {
     // `:#` prints the causes, too: hyper's own words alone do not say much.
     let cause = anyhow::Error::new(error);
+    let or = if args.reconnect {
+        ""
+    } else {
+        ", or try --reconnect"
+    };
     format!(
-        "the connection to {} broke off: {cause:#}; look at the server's log, or try --reconnect",
+        "the connection to {} broke off: {cause:#}; look at the server's log{or}",
         target.url()
     )
 }

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context, bail};
 use pushbench_server::{config::Config, counters::Counters, limits::Limits, server::Server};
+use url::Url;
 
 use super::{note, say, stop_signal};
 use crate::meter::limits::{enough_open_files, raise_open_files};
@@ -22,7 +23,7 @@ pub struct Serve {
     public: bool,
 
     /// Let pages of this origin, such as `https://example.org`, open a WebSocket
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     allow_origin: Vec<String>,
 
     /// Answer to this name in `Host`, beside localhost and addresses
@@ -118,4 +119,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     say(&format!("{urls}{OFFERS}Ctrl-C stops.\n"))?;
     server.run(stop).await;
     Ok(())
+}
+
+/// An origin as a browser sends it; one written otherwise would never match.
+fn origin(text: &str) -> Result<String, String> {
+    let sent = Url::parse(text).map(|url| url.origin().ascii_serialization());
+    match sent {
+        _ if text == "null" => Ok(text.to_owned()),
+        Ok(sent) if sent.eq_ignore_ascii_case(text) => Ok(sent),
+        Ok(sent) if sent != "null" => Err(format!("browsers send it as `{sent}`: use that")),
+        _ => Err("use scheme, host and port, such as https://example.org:8443".to_owned()),
+    }
 }

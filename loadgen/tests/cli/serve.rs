@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{pushbench, refusal};
+use super::{finish, pushbench, refusal};
 
 /// A running server and the URL it printed first.
 fn serve(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, String) {
@@ -109,4 +109,19 @@ fn more_connections_than_open_files_are_refused() {
 fn a_trial_s_server_wants_its_parent() {
     let temp = tempfile::tempdir().unwrap();
     assert!(refusal(temp.path(), &["serve", "--child"]).contains("for `pushbench run`"));
+}
+
+#[test]
+fn refuses_an_origin_that_no_browser_sends() {
+    let temp = tempfile::tempdir().unwrap();
+    for (given, remedy) in [
+        ("https://example.org/", "use that"),
+        ("https://example.org:443", "`https://example.org`"),
+        ("example.org", "https://example.org:8443"),
+        ("file:///tmp/page.html", "https://example.org:8443"),
+    ] {
+        let (code, out, err) = finish(temp.path(), &["serve", "--allow-origin", given]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{given}: {err}");
+        assert!(err.contains(remedy), "{given}: {err}");
+    }
 }

@@ -28,6 +28,7 @@ use crate::{
     arm::Arm,
     client::Ended,
     ledger::Ledger,
+    recorder::Recorder,
     server_process::{ServerError, ServerProcess},
     trace::Trace,
 };
@@ -197,11 +198,6 @@ impl Bench {
         Ok(server)
     }
 
-    /// The epoch of the latest server.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
     /// The last feed message of a server, dead or alive.
     pub fn last_of_feed(&self, server: &ServerProcess) -> EventId {
         EventId {
@@ -224,6 +220,16 @@ impl Bench {
     /// Says why the trial does not measure what it claims.
     pub fn invalid(&mut self, reason: impl Into<String>) {
         self.record.invalid.push(reason.into());
+    }
+
+    /// Says so if messages arrived before they were sent: a clock, or a stamp, is wrong.
+    pub fn check_clock(&mut self, recorder: &Recorder) {
+        if recorder.backwards > 0 {
+            let backwards = recorder.backwards;
+            self.invalid(format!(
+                "{backwards} messages were received before they were sent"
+            ));
+        }
     }
 
     /// Counts something of the generator's.

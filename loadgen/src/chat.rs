@@ -2,10 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::Duration,
 };
 
@@ -14,7 +12,7 @@ use pushbench_server::{
     contract::{
         ask::{Ask, ChatAsk},
         clock::now_ns,
-        message::{Envelope, decode},
+        message::Envelope,
         notice::Notice,
         transport::Transport,
     },
@@ -24,7 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     bench::{Bench, Broken},
-    client::{self, Ended, Wire},
+    client::{self, Ended, Heard, Wire},
     ledger::Ledger,
     recorder::{Previous, Recorder},
     workload::Turn,
@@ -260,28 +258,17 @@ impl Run {
         let mut ledger = Ledger::default();
         let mut previous = Previous::default();
         let mut first_at = None;
-        let end = poll_fn(|cx| {
-            let mut goodbye = None;
-            let ended = wire.poll_receive(cx, &mut |payload| {
-                if payload.starts_with(Notice::PREFIX) {
-                    if let Ok(notice) = Notice::decode(payload) {
-                        ledger.notice(&notice);
-                        goodbye = goodbye.take().or(goodbye_of(notice));
-                    }
-                } else if let Ok(message) = decode(payload) {
-                    let received_at = now_ns();
-                    first_at.get_or_insert(received_at);
-                    ledger.message(message.stamps.seq);
-                    let mut tally = lock(&self.tally);
-                    tally
-                        .recorder
-                        .record(&message.stamps, received_at, &mut previous);
-                }
-            });
-            match (goodbye.take(), ended) {
-                (Some(goodbye), _) => Poll::Ready(goodbye),
-                (None, Poll::Ready(ended)) => Poll::Ready(Err(ended)),
-                (None, Poll::Pending) => Poll::Pending,
+        let end = client::receive(wire, |heard| match heard {
+            Heard::Message(message, received_at) => {
+                first_at.get_or_insert(received_at);
+                ledger.message(message.stamps.seq);
+                let recorder = &mut lock(&self.tally).recorder;
+                recorder.record(&message.stamps, received_at, &mut previous);
+                None
+            }
+            Heard::Notice(notice) => {
+                ledger.notice(&notice);
+                goodbye_of(notice)
             }
         })
         .await;

@@ -74,6 +74,11 @@ pub fn quantile(histogram: &Histogram<u64>, quantile: f64) -> Option<f64> {
     (beyond + 1e-6 >= 10.0).then(|| histogram.value_at_quantile(quantile) as f64)
 }
 
+/// The same in milliseconds, of a histogram of nanoseconds.
+pub fn quantile_ms(histogram: &Histogram<u64>, q: f64) -> Option<f64> {
+    quantile(histogram, q).map(|ns| ns / 1e6)
+}
+
 /// The value at the p99, or at the highest quantile below it that has 10 samples beyond; 0 of fewer.
 pub fn tail(histogram: &Histogram<u64>) -> f64 {
     let highest = 1.0 - 10.0 / histogram.len().max(10) as f64;

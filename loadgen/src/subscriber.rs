@@ -1,10 +1,8 @@
 //! One simulated client of the feed: connect, receive, reconnect, for any transport.
 
 use std::{
-    future::poll_fn,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::Duration,
 };
 
@@ -13,7 +11,7 @@ use pushbench_server::{
     contract::{
         ask::{Ask, FeedAsk},
         clock::now_ns,
-        message::decode,
+        message::Stamps,
         notice::Notice,
         transport::Transport,
     },
@@ -22,7 +20,7 @@ use pushbench_server::{
 use tokio::sync::watch;
 
 use crate::{
-    client::{self, Ended, Wire},
+    client::{self, Ended, Heard, Wire},
     ledger::Ledger,
     recorder::{Previous, Recorder},
 };
@@ -228,39 +226,27 @@ impl Life<'_> {
 
     async fn receive(&mut self, wire: &mut dyn Wire) -> Result<(), Ended> {
         let mut previous = Previous::default();
-        poll_fn(|cx| {
-            let mut goodbye = None;
-            let ended = wire.poll_receive(cx, &mut |payload| {
-                if payload.starts_with(Notice::PREFIX) {
-                    if let Ok(notice) = Notice::decode(payload) {
-                        goodbye = goodbye.take().or(self.notice(&notice));
-                    }
-                } else {
-                    self.message(payload, &mut previous);
-                }
-            });
-            match (goodbye, ended) {
-                (Some(goodbye), _) => Poll::Ready(goodbye),
-                (None, Poll::Ready(ended)) => Poll::Ready(Err(ended)),
-                (None, Poll::Pending) => Poll::Pending,
+        client::receive(wire, |heard| match heard {
+            Heard::Message(message, received_at) => {
+                self.message(&message.stamps, received_at, &mut previous);
+                None
             }
+            Heard::Notice(notice) => self.notice(&notice),
         })
         .await
     }
 
-    fn message(&mut self, payload: &str, previous: &mut Previous) {
-        let Ok(message) = decode(payload) else { return };
-        let received_at = now_ns();
+    fn message(&mut self, stamps: &Stamps, received_at: u64, previous: &mut Previous) {
         let mut recorder = self
             .subscriber
             .recorder
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        recorder.record(&message.stamps, received_at, previous);
+        recorder.record(stamps, received_at, previous);
         drop(recorder);
         self.last_message_at = received_at;
         let before = self.outcome.ledger.position();
-        self.outcome.ledger.message(message.stamps.seq);
+        self.outcome.ledger.message(stamps.seq);
         if let Some(outage) = self.outcome.outages.last_mut()
             && outage.first_new_at == 0
             && self.outcome.ledger.position() != before

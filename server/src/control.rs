@@ -243,10 +243,7 @@ fn stats(shared: &Shared) -> Stats {
         at_ns: now_ns(),
         counters: counters.snapshot(),
         live_connections: live.len() as u64,
-        // Another thread may count a whole life between the two.
-        live_streams: counters
-            .read(Counter::Subscribed)
-            .saturating_sub(counters.read(Counter::Unsubscribed)),
+        live_streams: counters.live_streams(),
         segments: counters.read(Counter::SegmentsOfClosed) + live_segments,
         histograms: histograms
             .into_iter()

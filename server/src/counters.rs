@@ -133,6 +133,13 @@ impl Counters {
         self.0.cell(counter as usize).load(Ordering::Relaxed)
     }
 
+    /// Subscriptions live now.
+    pub fn live_streams(&self) -> u64 {
+        // Another thread may count a whole life between the two.
+        self.read(Counter::Subscribed)
+            .saturating_sub(self.read(Counter::Unsubscribed))
+    }
+
     /// Reads all, by name.
     pub fn snapshot(&self) -> BTreeMap<String, u64> {
         Counter::ALL

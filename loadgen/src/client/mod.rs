@@ -7,14 +7,20 @@ mod ws_h1;
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use pushbench_server::contract::{ask::Ask, transport::Transport};
+use pushbench_server::contract::{
+    ask::Ask,
+    clock::now_ns,
+    message::{Received, decode},
+    notice::Notice,
+    transport::Transport,
+};
 
 /// A future that a trait object returns: connecting and asking are rare, so the box costs nothing that
 /// is measured.
@@ -47,6 +53,50 @@ pub async fn connect(transport: Transport, server: SocketAddr) -> Result<Box<dyn
         Transport::SseH1 => Box::new(sse_h1::SseH1::connect(server).await?),
         Transport::WsH1 => Box::new(ws_h1::WsH1::connect(server).await?),
     })
+}
+
+/// What a stream brings.
+pub enum Heard<'a> {
+    /// A message, and when it was decoded ([`now_ns`]).
+    Message(Received<'a>, u64),
+    /// The server said something about the stream.
+    Notice(Notice),
+}
+
+impl<'a> Heard<'a> {
+    /// Reads a payload; none of what is neither.
+    fn read(payload: &'a str) -> Option<Self> {
+        if payload.starts_with(Notice::PREFIX) {
+            return Notice::decode(payload).ok().map(Self::Notice);
+        }
+        let message = decode(payload).ok()?;
+        Some(Self::Message(message, now_ns()))
+    }
+}
+
+/// Receives until `hear` takes something for the stream's end and says what came of it.
+///
+/// # Errors
+/// What `hear` gives as one, or why the connection ended before.
+pub async fn receive<T>(
+    wire: &mut dyn Wire,
+    mut hear: impl FnMut(Heard<'_>) -> Option<Result<T, Ended>>,
+) -> Result<T, Ended> {
+    poll_fn(|cx| {
+        let mut goodbye = None;
+        let ended = wire.poll_receive(cx, &mut |payload| {
+            if let Some(heard) = Heard::read(payload) {
+                let said = hear(heard);
+                goodbye = goodbye.take().or(said);
+            }
+        });
+        match (goodbye, ended) {
+            (Some(goodbye), _) => Poll::Ready(goodbye),
+            (None, Poll::Ready(ended)) => Poll::Ready(Err(ended)),
+            (None, Poll::Pending) => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Why a connection ended, or never came about; counted by cause.

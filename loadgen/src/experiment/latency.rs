@@ -16,7 +16,7 @@ use crate::{
     bench::{Bench, Broken},
     chat::Crowd,
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
-    recorder::{quantile, tail},
+    recorder::{quantile_ms, tail},
     window::observe,
     workload::Chat,
 };
@@ -222,25 +222,36 @@ impl Settings {
         ] {
             bench.histogram(name, histogram)?;
         }
-        let ms = |histogram: &Histogram<u64>, q| quantile(histogram, q).map(|ns| ns / 1e6);
         for (suffix, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
             bench.metric(
                 &format!("token_latency_ms_{suffix}"),
-                ms(&recorder.latency, q),
+                quantile_ms(&recorder.latency, q),
             );
-            bench.metric(&format!("service_ms_{suffix}"), ms(&recorder.service, q));
+            bench.metric(
+                &format!("service_ms_{suffix}"),
+                quantile_ms(&recorder.service, q),
+            );
             bench.metric(
                 &format!("deviation_ms_{suffix}"),
-                ms(&recorder.deviation, q),
+                quantile_ms(&recorder.deviation, q),
             );
-            bench.metric(&format!("ttft_cold_ms_{suffix}"), ms(&tally.ttft_cold, q));
-            bench.metric(&format!("ttft_warm_ms_{suffix}"), ms(&tally.ttft_warm, q));
-            bench.metric(&format!("send_lag_ms_{suffix}"), ms(&tally.send_lag, q));
-            for (histogram, metric) in [("pacer_lag", "pacer_lag"), ("hand_off", "hand_off")] {
+            bench.metric(
+                &format!("ttft_cold_ms_{suffix}"),
+                quantile_ms(&tally.ttft_cold, q),
+            );
+            bench.metric(
+                &format!("ttft_warm_ms_{suffix}"),
+                quantile_ms(&tally.ttft_warm, q),
+            );
+            bench.metric(
+                &format!("send_lag_ms_{suffix}"),
+                quantile_ms(&tally.send_lag, q),
+            );
+            for name in ["pacer_lag", "hand_off"] {
                 let value = of_server
-                    .get(histogram)
-                    .and_then(|histogram| ms(histogram, q));
-                bench.metric(&format!("{metric}_ms_{suffix}"), value);
+                    .get(name)
+                    .and_then(|histogram| quantile_ms(histogram, q));
+                bench.metric(&format!("{name}_ms_{suffix}"), value);
             }
         }
         let max = (!recorder.latency.is_empty()).then(|| recorder.latency.max() as f64 / 1e6);
@@ -262,12 +273,7 @@ impl Settings {
                 tally.failures.len()
             ));
         }
-        if recorder.backwards > 0 {
-            bench.invalid(format!(
-                "{} messages were received before they were sent",
-                recorder.backwards
-            ));
-        }
+        bench.check_clock(recorder);
         let lag_ms = tail(&tally.send_lag) / 1e6;
         if lag_ms > SEND_LAG_MS {
             bench.invalid(format!(

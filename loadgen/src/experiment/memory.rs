@@ -202,7 +202,7 @@ impl Settings {
     async fn warm_up(&self, bench: &mut Bench, server: &mut ServerProcess) -> Result<(), Broken> {
         let count = self.warm_up_connections.get();
         let mut audience = Audience::of_strangers(bench, server);
-        audience.grow(bench, server, count, |_| false).await?;
+        audience.grow(bench, server, count, |_| false).await;
         drop(audience);
         server.until_alone().await?;
         Ok(())
@@ -224,7 +224,7 @@ impl Settings {
                 .await?;
         }
         for count in self.connections.iter() {
-            audience.grow(bench, server, count.get(), |_| false).await?;
+            audience.grow(bench, server, count.get(), |_| false).await;
             // A pause for the server, not a measured time.
             tokio::time::sleep(if state.streaming {
                 self.streaming_s.duration()
@@ -232,7 +232,7 @@ impl Settings {
                 SETTLE
             })
             .await;
-            audience.verify(bench, server, count.get()).await?;
+            audience.verify(bench, server, count.get());
             rungs.push(Rung::read(count, server)?);
         }
         Ok(rungs)

@@ -137,10 +137,10 @@ impl Settings {
             .await?;
         let mut audience = Audience::new(bench, &server, true);
         audience
-            .grow(bench, &mut server, self.subscribers.get(), |number| {
+            .grow(bench, &server, self.subscribers.get(), |number| {
                 number.is_multiple_of(2)
             })
-            .await?;
+            .await;
         let rate = self.messages_per_second.per_second();
         server.command(Command::Feed { rate }).await?;
         let start_ns = now_ns();
@@ -154,7 +154,7 @@ impl Settings {
                 self.subscribers
             ));
         }
-        self.until_back(bench, &audience, &mut server).await?;
+        self.until_back(bench, &audience, &server).await;
 
         let kill_ns = now_ns();
         let address = server.address();
@@ -164,7 +164,7 @@ impl Settings {
         self.pause(bench, self.down_s).await;
         let (mut server, up_ns) = self.revive(bench, address, connections, last).await?;
         server.command(Command::Feed { rate }).await?;
-        self.until_back(bench, &audience, &mut server).await?;
+        self.until_back(bench, &audience, &server).await;
 
         let log = audience.crowd().log();
         // Now, because settings are read back from a live connection.
@@ -204,12 +204,7 @@ impl Settings {
     }
 
     /// Waits until everybody is back and a phase has passed; both ends must agree that all are.
-    async fn until_back(
-        &self,
-        bench: &mut Bench,
-        audience: &Audience,
-        server: &mut ServerProcess,
-    ) -> Result<(), Broken> {
+    async fn until_back(&self, bench: &mut Bench, audience: &Audience, server: &ServerProcess) {
         // The cut must have been noticed before a count can mean that they are back.
         self.pause(bench, self.retry_s).await;
         // Whether all came back is asked of both ends next.
@@ -219,7 +214,7 @@ impl Settings {
         )
         .await;
         self.pause(bench, self.phase_s).await;
-        audience.verify(bench, server, self.subscribers.get()).await
+        audience.verify(bench, server, self.subscribers.get());
     }
 
     /// Starts the next epoch where the last one listened.

@@ -12,7 +12,7 @@ use crate::{
     audience::Audience,
     bench::{Bench, Broken},
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
-    recorder::{Recorder, quantile},
+    recorder::{Recorder, quantile_ms},
     subscriber::Outcome,
     window::{Window, observe},
 };
@@ -177,15 +177,13 @@ impl Settings {
             .start_server(subscribers, Duration::from_secs(3))
             .await?;
         let mut audience = Audience::new(bench, &server, false);
-        audience
-            .grow(bench, &mut server, subscribers, |_| false)
-            .await?;
+        audience.grow(bench, &server, subscribers, |_| false).await;
         server.command(Command::Feed { rate }).await?;
         let start_ns = now_ns() + self.warm_up_s.nanos();
         let end_ns = start_ns + window_s.nanos();
         *audience.recorder() = Recorder::new(start_ns..end_ns);
         let window = observe(bench, &mut server, (start_ns, end_ns)).await?;
-        audience.verify(bench, &mut server, subscribers).await?;
+        audience.verify(bench, &server, subscribers);
         let in_time = audience.recorder().received;
         server.command(Command::End).await?;
         let outcomes = audience.leave().await?;
@@ -231,16 +229,17 @@ impl Settings {
             "messages_a_write",
             of_server.get("messages_a_write").map(Histogram::mean),
         );
-        let ms = |histogram: &Histogram<u64>, q| quantile(histogram, q).map(|ns| ns / 1e6);
         for (suffix, q) in [("p50", 0.5), ("p99", 0.99)] {
             bench.metric(
                 &format!("fan_out_latency_ms_{suffix}"),
-                ms(&recorder.latency, q),
+                quantile_ms(&recorder.latency, q),
             );
             for name in ["hand_off", "pacer_lag"] {
                 bench.metric(
                     &format!("{name}_ms_{suffix}"),
-                    of_server.get(name).and_then(|histogram| ms(histogram, q)),
+                    of_server
+                        .get(name)
+                        .and_then(|histogram| quantile_ms(histogram, q)),
                 );
             }
         }
@@ -248,12 +247,7 @@ impl Settings {
         if let Some(ended) = outcomes.iter().find_map(|outcome| outcome.gave_up.as_ref()) {
             bench.invalid(format!("a subscriber was cut off: {ended}"));
         }
-        if recorder.backwards > 0 {
-            bench.invalid(format!(
-                "{} messages were received before they were sent",
-                recorder.backwards
-            ));
-        }
+        bench.check_clock(recorder);
         Ok(())
     }
 

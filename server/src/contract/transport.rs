@@ -25,14 +25,6 @@ impl Transport {
             Self::WsH1 => "ws-h1",
         }
     }
-
-    /// What it is, in a line.
-    pub const fn summary(self) -> &'static str {
-        match self {
-            Self::SseH1 => "server-sent events over an HTTP/1.1 response",
-            Self::WsH1 => "WebSocket over an HTTP/1.1 upgrade (RFC 6455)",
-        }
-    }
 }
 
 impl fmt::Display for Transport {

@@ -11,7 +11,7 @@ use crate::{
     contract::{ask::Ask, notice::Notice},
     counters::Counter,
     hub::{Item, Subscription},
-    shared::Shared,
+    shared::{Refusal, Shared},
 };
 
 /// Serves one connection until either end closes it.
@@ -111,22 +111,26 @@ async fn hear(
                     .into(),
             )
         }
-        Ok(Ask::Chat(ask)) => match shared.chat(&ask) {
-            Ok((hello, subscription)) => {
-                *streaming = Some(subscription);
-                hello
-            }
-            Err(refusal) => refuse(refusal.to_string()),
-        },
-        Ok(Ask::Feed(ask)) => match shared.subscribe(&ask) {
-            Ok((hello, subscription)) => {
-                *streaming = Some(subscription);
-                hello
-            }
-            Err(refusal) => refuse(refusal.to_string()),
-        },
+        Ok(Ask::Chat(ask)) => begin(streaming, shared.chat(&ask)),
+        Ok(Ask::Feed(ask)) => begin(streaming, shared.subscribe(&ask)),
     };
     Ok(socket.send(Message::Text(answer.encode().into())).await?)
+}
+
+/// Starts streaming, if there is something to stream; what to answer.
+fn begin(
+    streaming: &mut Option<Subscription>,
+    joined: Result<(Notice, Subscription), Refusal>,
+) -> Notice {
+    match joined {
+        Ok((hello, subscription)) => {
+            *streaming = Some(subscription);
+            hello
+        }
+        Err(refusal) => Notice::Refused {
+            reason: refusal.to_string(),
+        },
+    }
 }
 
 /// Sends an item and all that are ready behind it, then flushes once: `flush=ready`.

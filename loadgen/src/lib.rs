@@ -3,6 +3,7 @@
 pub mod arm;
 pub mod audience;
 pub mod bench;
+pub mod calibrate;
 pub mod chat;
 pub mod client;
 pub mod command;

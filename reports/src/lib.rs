@@ -3,6 +3,7 @@
 
 pub mod accounting;
 pub mod answer;
+pub mod calibration;
 pub mod chart;
 pub mod effect;
 pub mod estimate;

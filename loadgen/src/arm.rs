@@ -66,6 +66,7 @@ impl From<&Arm> for record::Arm {
             label: arm.label.clone(),
             transport: arm.transport.name().to_owned(),
             control_of: arm.control_of.clone(),
+            held_against: None,
             factors: arm.factors.facts(),
         }
     }

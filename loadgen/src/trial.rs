@@ -71,6 +71,7 @@ fn empty_record(trial: &Trial) -> Record {
         experiment: trial.experiment.name().to_owned(),
         arm: trial.arm.label.clone(),
         round: trial.round,
+        attempt: 1,
         started_at: format!("{:.3}", jiff::Timestamp::now()),
         duration_ms: 0,
         settings: Default::default(),

@@ -1,5 +1,7 @@
 //! `calibration.json` as types: what the testbed measured of known truths, a check an entry.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::record::Facts;
@@ -25,6 +27,8 @@ pub struct Calibration {
     pub build: String,
     /// Versions, commit, kernel, CPU, clock source, limits.
     pub environment: Facts,
+    /// As in [`Digest::client_us`].
+    pub client_us: BTreeMap<String, f64>,
     /// In the order of their numbers.
     pub checks: Vec<Check>,
 }
@@ -34,6 +38,23 @@ impl Calibration {
     pub fn passed(&self) -> bool {
         self.checks.iter().all(Check::passed)
     }
+}
+
+/// What a run says of the calibration it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// When the calibration began, UTC, ISO 8601.
+    pub started_at: String,
+    /// Whether its counts were reduced.
+    pub quick: bool,
+    /// Checks that passed.
+    pub passed: u32,
+    /// Checks made.
+    pub of: u32,
+    /// What the generator's own client adds to each message, by transport, microseconds: an effect
+    /// between two transports holds the difference.
+    pub client_us: BTreeMap<String, f64>,
 }
 
 /// One property of the testbed, held against a truth that it did not know.

@@ -164,6 +164,7 @@ mod tests {
             experiment: "e".into(),
             arm: "a".into(),
             round: 1,
+            attempt: 1,
             started_at: String::new(),
             duration_ms: 0,
             settings: BTreeMap::new(),

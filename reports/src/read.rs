@@ -49,7 +49,7 @@ pub enum ReadError {
     },
     /// Written by another version.
     #[error(
-        "{path} has format {found}, this pushbench reads format {FORMAT}; render it with the version that wrote it"
+        "{path} has format {found}, this pushbench reads formats up to {FORMAT}; render it with the version that wrote it"
     )]
     OtherFormat {
         /// The file.
@@ -203,7 +203,8 @@ fn parse<T: DeserializeOwned>(
     })?;
     let Format { format } =
         serde_json::from_str(&text).map_err(|error| bad(path, error.to_string()))?;
-    if format != u64::from(FORMAT) {
+    // What a newer format adds, an older file left out.
+    if !(1..=u64::from(FORMAT)).contains(&format) {
         return Err(ReadError::OtherFormat {
             path: path.to_owned(),
             found: format,

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Digest;
+
 /// Version of the manifest's and the records' format; raised when a reader of the old one would err.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Named facts in a stable order: the machine, versions, effective settings.
 pub type Facts = BTreeMap<String, String>;
@@ -23,6 +25,9 @@ pub struct Manifest {
     pub started_at: String,
     /// Versions, commit, kernel, CPU, clock source, congestion control, limits, warnings.
     pub environment: Facts,
+    /// The newest calibration of the same machine and build; none where there was none.
+    #[serde(default)]
+    pub calibration: Option<Digest>,
     /// What was asked.
     pub plan: Plan,
 }
@@ -43,6 +48,10 @@ pub struct Plan {
     pub experiments: Vec<Experiment>,
     /// Published statements that the run's effects support or contradict.
     pub claims: Vec<Claim>,
+    /// Rounds after which the run looked whether every primary verdict was decided, rising; empty where
+    /// the number of rounds was fixed. Every look takes its equal part of the significance.
+    #[serde(default)]
+    pub looks: Vec<u32>,
     /// Said once on the page: what was shortened, where the load comes from.
     pub notes: Vec<String>,
 }
@@ -57,6 +66,10 @@ pub struct Arm {
     pub transport: String,
     /// The label of the arm that this one repeats under another name (the A/A control).
     pub control_of: Option<String>,
+    /// The label of the arm that this one is held against in place of the experiment's baseline: the
+    /// same arm of another build.
+    #[serde(default)]
+    pub held_against: Option<String>,
     /// Factor levels as asked; the effective ones are in each record.
     pub factors: Facts,
 }
@@ -266,6 +279,9 @@ pub struct Record {
     pub arm: String,
     /// From 1.
     pub round: u32,
+    /// From 1; higher where an invalid trial was run again within its round.
+    #[serde(default = "first")]
+    pub attempt: u32,
     /// UTC, ISO 8601.
     pub started_at: String,
     /// Wall time of the whole trial.
@@ -288,6 +304,11 @@ pub struct Record {
     pub notes: Vec<String>,
 }
 
+/// What a record of the first format meant.
+fn first() -> u32 {
+    1
+}
+
 /// Deliveries of one epoch: `owed = received + lost + dropped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -301,6 +322,9 @@ pub struct Books {
     pub lost: u64,
     /// Repeats seen by the client.
     pub duplicated: u64,
+    /// Of `received`, those that came after a later one; seen by the client.
+    #[serde(default)]
+    pub reordered: u64,
     /// Discarded by a bound of the server, as told to the client.
     pub dropped: u64,
 }
@@ -318,6 +342,7 @@ impl std::ops::AddAssign for Books {
         self.received += other.received;
         self.lost += other.lost;
         self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
         self.dropped += other.dropped;
     }
 }

@@ -10,7 +10,7 @@ use crate::read::Run;
 use crate::record::{Facts, Manifest, Plan, Record};
 
 /// Version of `summary.json`; raised when a reader of the old one would err.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Share of invalid trials above which the machine is called too noisy.
 pub const NOISY: f64 = 0.25;

@@ -59,6 +59,7 @@ fn plan(metrics: Vec<Metric>, arms: &[&str]) -> Plan {
         label: (*label).to_owned(),
         transport: label.replace("-again", ""),
         control_of: label.strip_suffix("-again").map(str::to_owned),
+        held_against: None,
         factors: Facts::new(),
     };
     Plan {
@@ -78,6 +79,7 @@ fn plan(metrics: Vec<Metric>, arms: &[&str]) -> Plan {
             charts: Vec::new(),
         }],
         claims: Vec::new(),
+        looks: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -90,6 +92,7 @@ fn trials(arm: &str, metric: &Metric, values: &[f64]) -> Vec<Record> {
         experiment: "latency".to_owned(),
         arm: arm.to_owned(),
         round,
+        attempt: 1,
         started_at: "2026-01-01T00:00:00Z".to_owned(),
         duration_ms: 1000,
         settings: Facts::new(),
@@ -455,6 +458,7 @@ fn accounts_sum_the_books_of_valid_trials_an_arm_a_line() {
         lost: 1,
         duplicated: 2,
         dropped: 1,
+        reordered: 0,
     };
     let mut records = trials(SSE, &metric, &[1.0; 3]);
     for record in &mut records {
@@ -466,8 +470,8 @@ fn accounts_sum_the_books_of_valid_trials_an_arm_a_line() {
     assert_eq!(
         as_json,
         serde_json::json!([
-            { "arm": SSE, "owed": 40, "received": 32, "lost": 4, "duplicated": 8, "dropped": 4 },
-            { "arm": WS, "owed": 0, "received": 0, "lost": 0, "duplicated": 0, "dropped": 0 },
+            { "arm": SSE, "owed": 40, "received": 32, "lost": 4, "duplicated": 8, "dropped": 4, "reordered": 0 },
+            { "arm": WS, "owed": 0, "received": 0, "lost": 0, "duplicated": 0, "dropped": 0, "reordered": 0 },
         ])
     );
     assert!(accounts.iter().all(|account| account.books.balanced()));

@@ -165,7 +165,15 @@ fn the_summary_has_the_promised_shape() {
         fields.sort_unstable();
         assert_eq!(
             fields,
-            ["arm", "dropped", "duplicated", "lost", "owed", "received"]
+            [
+                "arm",
+                "dropped",
+                "duplicated",
+                "lost",
+                "owed",
+                "received",
+                "reordered"
+            ]
         );
         assert_eq!(account["owed"], 4_000 * 24);
     }
@@ -304,11 +312,11 @@ fn bad_inputs_are_named_and_nothing_is_written() {
         "holds no run.json",
     );
     refused(
-        &replace("run.json", "\"format\": 1", "\"format\": 99"),
+        &replace("run.json", "\"format\": 2", "\"format\": 99"),
         "has format 99",
     );
     refused(
-        &replace(first, "\"format\": 1", "\"format\": 99"),
+        &replace(first, "\"format\": 2", "\"format\": 99"),
         "0001-latency.json has format 99",
     );
     refused(

@@ -170,6 +170,7 @@ impl Plan {
             format: FORMAT,
             started_at,
             environment,
+            calibration: None,
             plan: described::plan(self),
         }
     }

@@ -155,6 +155,7 @@ fn record(trial: u32, experiment: &Experiment, arm: &str, round: u32) -> Record 
         experiment: experiment.name.clone(),
         arm: arm.to_owned(),
         round,
+        attempt: 1,
         started_at: "2026-03-01T10:00:00Z".into(),
         duration_ms: 3_600,
         settings: facts(&[
@@ -172,6 +173,7 @@ fn record(trial: u32, experiment: &Experiment, arm: &str, round: u32) -> Record 
             lost: 2,
             duplicated: 1,
             dropped: 0,
+            reordered: 0,
         }],
         histograms,
         invalid: Vec::new(),
@@ -213,6 +215,7 @@ pub fn manifest() -> Manifest {
             ("congestion_control", "bbr"),
             ("open_files", "20000"),
         ]),
+        calibration: None,
         plan: plan(),
     }
 }
@@ -222,6 +225,7 @@ fn plan() -> Plan {
         label: label.into(),
         transport: transport.into(),
         control_of: control_of.map(Into::into),
+        held_against: None,
         factors: facts(&[("tuning", "tuned")]),
     };
     Plan {
@@ -235,6 +239,7 @@ fn plan() -> Plan {
         ],
         experiments: vec![latency(), throughput(), memory(), reconnect()],
         claims: claims(),
+        looks: Vec::new(),
         notes: vec!["The delay before the first token is shortened to 10 ms.".into()],
     }
 }

@@ -275,6 +275,7 @@ fn listed(items: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Level;
 
     fn bears(bearings: &[(Verdict, &[Verdict], &[Verdict])]) -> Standing {
         let name = |position: usize| format!("metric-{position}");
@@ -312,6 +313,7 @@ mod tests {
             baseline_value: None,
             arm_value: None,
             rounds: 6,
+            significance: Level::CONVENTION,
             ratio: None,
             ratio_low: None,
             ratio_high: None,

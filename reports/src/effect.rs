@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::MarginKind;
+use crate::statistics::Level;
 
 /// What the interval and the test say together (decided in this order, docs/method.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The 95 % interval lies wholly inside the margin.
+    /// The interval lies wholly inside the margin.
     Equivalent,
-    /// The interval excludes no effect, Holm's p is at most 0.05, and the arm beats the baseline.
+    /// The interval excludes no effect, Holm's p is at most the significance, and the arm beats the baseline.
     Better,
     /// The same, and the baseline beats the arm.
     Worse,
@@ -38,17 +39,20 @@ pub struct Effect {
     pub arm_value: Option<f64>,
     /// Rounds in which both arms were valid and yielded the metric.
     pub rounds: u32,
+    /// What the effect is judged at: 0.05, or less where the run looked more than once. Every interval
+    /// covers 1 − it.
+    pub significance: Level,
     /// Geometric mean of the ratios arm/baseline within rounds; null where undefined.
     pub ratio: Option<f64>,
-    /// 95 % interval, low end.
+    /// Low end of its interval.
     pub ratio_low: Option<f64>,
-    /// 95 % interval, high end.
+    /// High end of its interval.
     pub ratio_high: Option<f64>,
     /// Mean of the differences arm − baseline within rounds.
     pub difference: Option<f64>,
-    /// 95 % interval, low end.
+    /// Low end of its interval.
     pub difference_low: Option<f64>,
-    /// 95 % interval, high end.
+    /// High end of its interval.
     pub difference_high: Option<f64>,
     /// The largest difference that does not matter.
     pub margin: f64,

@@ -6,8 +6,8 @@ use crate::effect::Effect;
 use crate::record::{Arm, Experiment, MarginKind, Metric, Plan, Record};
 use crate::sentence::{control_sentence, sentence};
 use crate::statistics::{
-    Estimate, Interval, Pair, differences, geometric_mean, hodges_lehmann, holm, log_ratios, mean,
-    mean_difference, ratio,
+    Estimate, Interval, Level, Pair, differences, geometric_mean, hodges_lehmann, holm, log_ratios,
+    mean, mean_difference, ratio,
 };
 use crate::verdict::{Case, Scale, harmless};
 
@@ -24,6 +24,7 @@ pub struct Effects {
 ///
 /// Invalid trials are left out, and of several valid ones for the same arm and round the last counts.
 pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
+    let level = level(plan);
     let trials = Trials::new(records);
     let (mut compared, mut controls) = (Vec::new(), Vec::new());
     for experiment in &plan.experiments {
@@ -38,7 +39,7 @@ pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
             };
             for metric in &experiment.metrics {
                 rows.push(Comparison::new(
-                    &trials, experiment, metric, baseline, label,
+                    &trials, experiment, metric, baseline, label, level,
                 ));
             }
         }
@@ -55,6 +56,12 @@ pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
         effects,
         noise_floor,
     }
+}
+
+/// What each effect of a run is judged at: a run that looked several times at its effects, and could
+/// have stopped at each, gives every look an equal part of the significance.
+pub fn level(plan: &Plan) -> Level {
+    Level::CONVENTION.shared(plan.looks.len())
 }
 
 /// The arm that `label` is a control of.
@@ -108,6 +115,7 @@ struct Comparison<'a> {
     pairs: Vec<Pair>,
     ratio: Option<Estimate>,
     difference: Option<Estimate>,
+    level: Level,
 }
 
 impl<'a> Comparison<'a> {
@@ -117,6 +125,7 @@ impl<'a> Comparison<'a> {
         metric: &'a Metric,
         baseline: &'a str,
         arm: &'a str,
+        level: Level,
     ) -> Self {
         let pairs = trials.pairs(&experiment.name, &metric.name, baseline, arm);
         Self {
@@ -124,8 +133,9 @@ impl<'a> Comparison<'a> {
             metric,
             baseline,
             arm,
-            ratio: ratio(&pairs),
-            difference: mean_difference(&pairs),
+            ratio: ratio(&pairs, level),
+            difference: mean_difference(&pairs, level),
+            level,
             pairs,
         }
     }
@@ -154,9 +164,9 @@ impl<'a> Comparison<'a> {
     /// Estimate and interval without the assumption of normal rounds, on the scale that decides.
     fn rank_estimate(&self) -> Option<(f64, Interval)> {
         match self.scale() {
-            Scale::Difference => hodges_lehmann(&differences(&self.pairs)),
+            Scale::Difference => hodges_lehmann(&differences(&self.pairs), self.level),
             Scale::Ratio => {
-                let (center, interval) = hodges_lehmann(&log_ratios(&self.pairs)?)?;
+                let (center, interval) = hodges_lehmann(&log_ratios(&self.pairs)?, self.level)?;
                 Some((center.exp(), interval.map(f64::exp)))
             }
         }
@@ -202,6 +212,7 @@ fn row(comparison: &Comparison<'_>, p_family: Option<f64>) -> Effect {
         interval,
         harmless: harmless(scale, metric.margin, metric.margin_kind, baseline_mean),
         p: if metric.primary { p_holm } else { p },
+        level: comparison.level,
         better: metric.better,
     };
     let rank = comparison.rank_estimate();
@@ -219,6 +230,7 @@ fn row(comparison: &Comparison<'_>, p_family: Option<f64>) -> Effect {
         baseline_value: comparison.center(|pair| pair.baseline),
         arm_value: comparison.center(|pair| pair.arm),
         rounds,
+        significance: comparison.level,
         ratio: ratio.map(|estimate| estimate.value),
         ratio_low: low(ratio),
         ratio_high: high(ratio),

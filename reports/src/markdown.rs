@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::estimate::level;
 use crate::read::Run;
 use crate::section::Figure;
+use crate::statistics::Level;
 use crate::summary::{Summary, warnings};
 use crate::table::{Row, rows};
 
@@ -21,8 +23,13 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
     claims(&mut out, summary);
     let (primary, exploratory): (Vec<Row>, Vec<Row>) =
         rows(summary).into_iter().partition(|row| row.primary);
-    effects(&mut out, "Effects: primary metrics", &primary);
-    effects(&mut out, "Effects: exploratory metrics", &exploratory);
+    effects(&mut out, "Effects: primary metrics", &primary, level(plan));
+    effects(
+        &mut out,
+        "Effects: exploratory metrics",
+        &exploratory,
+        level(plan),
+    );
     for (experiment, figures) in plan.experiments.iter().zip(figures) {
         block(&mut out, &format!("## {}", plain(&experiment.title)));
         block(&mut out, &plain(&experiment.question));
@@ -57,17 +64,18 @@ fn claims(out: &mut String, summary: &Summary) {
     );
 }
 
-fn effects(out: &mut String, heading: &str, rows: &[Row]) {
+fn effects(out: &mut String, heading: &str, rows: &[Row], level: Level) {
     if rows.is_empty() {
         return;
     }
     block(out, &format!("## {heading}"));
+    let spans = ["Ratio", "Difference"].map(|of| format!("{of} ({})", level.words()));
     let header = [
         "Metric",
         "Baseline",
         "Arm",
-        "Ratio (95 %)",
-        "Difference (95 %)",
+        &spans[0],
+        &spans[1],
         "A/A floor",
         "Verdict",
         "In words",

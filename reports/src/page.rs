@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::accounting::Account;
+use crate::estimate::level;
 use crate::link::link;
 use crate::quantity::{percent, quantity};
 use crate::read::{RECORDS, Run};
@@ -18,6 +19,7 @@ use crate::table::{Row, rows};
 struct Page<'a> {
     summary: &'a Summary,
     started_at: &'a str,
+    sure: String,
     warnings: Vec<String>,
     primary: Vec<Row>,
     sections: Vec<Section<'a>>,
@@ -76,6 +78,7 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
         });
     Page {
         summary,
+        sure: level(plan).words(),
         started_at: &run.manifest.started_at,
         warnings: warnings(&run.manifest, &run.records),
         primary,

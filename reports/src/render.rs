@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chart::canvas::ChartError;
+use crate::estimate::level;
 use crate::markdown::markdown;
 use crate::page::page;
 use crate::read::{ReadError, read};
@@ -85,7 +86,7 @@ pub fn render(dir: &Path) -> Result<Rendered, RenderError> {
     }
     Ok(Rendered {
         answer: summary.answer.clone(),
-        table: plain(&rows(&summary)),
+        table: plain(&rows(&summary), level(&summary.plan)),
         summary_json,
         index: dir.join("index.html"),
     })

@@ -4,7 +4,7 @@ use crate::effect::{Effect, Verdict};
 use crate::quantity::{number, percent, quantity, ratios, rough, signed_span};
 use crate::record::{MarginKind, Metric};
 use crate::statistics::Interval;
-use crate::verdict::{MIN_ROUNDS, SIGNIFICANCE, Scale, harmless};
+use crate::verdict::{MIN_ROUNDS, Scale, harmless};
 
 /// The time between two tokens that a reader of a chat sees: hosted 70B models in public leaderboard
 /// data have mean inter-token latencies of 13 to 18 ms.
@@ -53,7 +53,7 @@ pub fn control_sentence(effect: &Effect, metric: &Metric) -> String {
     )
 }
 
-/// The far end of a control's 95 % interval: on the difference, how far from 0; on the ratio, the
+/// The far end of a control's interval: on the difference, how far from 0; on the ratio, the
 /// factor, at least 1. Nothing without an interval.
 pub fn far_end(control: &Effect, scale: Scale) -> Option<f64> {
     let interval = interval(control, scale)?;
@@ -63,7 +63,7 @@ pub fn far_end(control: &Effect, scale: Scale) -> Option<f64> {
     })
 }
 
-/// The 95 % interval of one scale.
+/// The interval of one scale.
 fn interval(effect: &Effect, scale: Scale) -> Option<Interval> {
     let (low, high) = match scale {
         Scale::Ratio => (effect.ratio_low, effect.ratio_high),
@@ -135,18 +135,19 @@ impl<'a> Judged<'a> {
     /// The interval that decides, and the ratio where it is not that.
     fn in_brackets(&self) -> String {
         let Effect { ratio, unit, .. } = self.effect;
+        let sure = self.effect.significance.words();
         let Some(interval) = self.interval else {
             return String::new();
         };
         match (self.scale, ratio) {
             (Scale::Ratio, Some(ratio)) => {
                 let [ratio, low, high] = ratios([*ratio, interval.low, interval.high]);
-                format!(" (ratio {ratio}, 95 % {low}–{high})")
+                format!(" (ratio {ratio}, {sure} {low}–{high})")
             }
             (_, ratio) => {
                 let span = signed_span(interval.low, interval.high, unit);
                 let beside = ratio.map(|ratio| format!("; ratio {}", ratios([ratio])[0]));
-                format!(" (95 % {span}{})", beside.unwrap_or_default())
+                format!(" ({sure} {span}{})", beside.unwrap_or_default())
             }
         }
     }
@@ -229,11 +230,15 @@ impl<'a> Judged<'a> {
             (Some(span), _) if few => {
                 format!("{count} of the {MIN_ROUNDS} that a verdict needs, which put {span}")
             }
-            (Some(span), Some(p)) if self.excludes_no_effect() && p > SIGNIFICANCE => format!(
-                "{count} put {span}, but beside the run's other primary metrics that may be chance \
+            (Some(span), Some(p))
+                if self.excludes_no_effect() && p > self.effect.significance.significance() =>
+            {
+                format!(
+                    "{count} put {span}, but beside the run's other primary metrics that may be chance \
                  ({} after Holm's correction)",
-                p_value(p)
-            ),
+                    p_value(p)
+                )
+            }
             (Some(span), _) => format!("{count} put {span}"),
         };
         format!(

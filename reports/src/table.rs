@@ -5,6 +5,7 @@ use crate::effect::{Effect, Verdict};
 use crate::quantity::{percent, quantity, ratios, signed_span};
 use crate::record::Plan;
 use crate::sentence::far_end;
+use crate::statistics::Level;
 use crate::summary::Summary;
 use crate::verdict::Scale;
 
@@ -30,11 +31,11 @@ pub struct Row {
     pub rounds: u32,
     /// Paired ratio.
     pub ratio: String,
-    /// Its 95 % interval.
+    /// Its interval.
     pub ratio_span: String,
     /// Absolute difference.
     pub difference: String,
-    /// Its 95 % interval.
+    /// Its interval.
     pub difference_span: String,
     /// Far end of the control's interval: what two equal arms differ by on this machine.
     pub floor: String,
@@ -135,14 +136,15 @@ fn floor(effect: &Effect, noise_floor: &[Effect]) -> String {
 
 /// The verdicts as plain text for a terminal: the primary metrics, and those others that differ; the
 /// rest is counted. Labels lose what could move a cursor.
-pub fn plain(rows: &[Row]) -> String {
+pub fn plain(rows: &[Row], level: Level) -> String {
+    let difference = format!("difference ({})", level.words());
     let header = [
         "",
         "metric",
         "arm",
         "against",
         "ratio",
-        "difference (95 %)",
+        &difference,
         "A/A",
         "verdict",
     ];

@@ -2,14 +2,11 @@
 
 use crate::effect::Verdict;
 use crate::record::{Better, MarginKind};
-use crate::statistics::Interval;
+use crate::statistics::{Interval, Level};
 
 /// Fewest rounds that a verdict may rest on: below four, Student's interval is so wide, and one bad
 /// round so weighty, that any other answer would be luck (docs/method.md).
 pub const MIN_ROUNDS: u32 = 4;
-
-/// The p at which a difference counts as one: what the 95 % interval promises.
-pub const SIGNIFICANCE: f64 = 0.05;
 
 /// On what an effect is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +59,14 @@ pub struct Case {
     pub rounds: u32,
     /// What `interval` and `harmless` are of.
     pub scale: Scale,
-    /// 95 %.
+    /// At the level.
     pub interval: Option<Interval>,
     /// The effects that do not matter ([`harmless`]).
     pub harmless: Interval,
     /// Holm's within a family, Student's own for an exploratory metric.
     pub p: Option<f64>,
+    /// At which p counts as a difference.
+    pub level: Level,
     /// Which way is better.
     pub better: Better,
 }
@@ -81,7 +80,7 @@ impl Case {
         if interval.inside(self.harmless) {
             return Verdict::Equivalent;
         }
-        let significant = self.p.is_some_and(|p| p <= SIGNIFICANCE);
+        let significant = self.p.is_some_and(|p| p <= self.level.significance());
         if !significant || !interval.excludes(self.scale.no_effect()) {
             return Verdict::Inconclusive;
         }
@@ -111,6 +110,7 @@ mod tests {
             high: 0.5,
         },
         p: Some(0.01),
+        level: Level::CONVENTION,
         better: Better::Lower,
     };
 
@@ -162,10 +162,15 @@ mod tests {
             assert_eq!(Case { p, ..DROP }.verdict(), Verdict::Inconclusive);
         }
         let at_the_limit = Case {
-            p: Some(SIGNIFICANCE),
+            p: Some(Level::CONVENTION.significance()),
             ..DROP
         };
         assert_eq!(at_the_limit.verdict(), Verdict::Better);
+        let stricter = Case {
+            level: Level::CONVENTION.shared(4),
+            ..at_the_limit
+        };
+        assert_eq!(stricter.verdict(), Verdict::Inconclusive);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pushbench_reports::{
     record::{self, Chart},
-    statistics::slope,
+    statistics::{Level, slope},
 };
 use pushbench_server::{control::Command, counters::Counter};
 use serde::{Deserialize, Serialize};
@@ -269,7 +269,7 @@ fn report(bench: &mut Bench, State { name, .. }: &State, rungs: &[Rung]) {
         .filter_map(|rung| Some([rung.streams, rung.kernel_bytes?]))
         .collect();
     for (space, points, ends) in [("user", user, 1.0), ("kernel", kernel, ENDS)] {
-        let fit = slope(&points);
+        let fit = slope(&points, Level::CONVENTION);
         bench.metric(
             &format!("{space}_bytes_per_{name}_connection"),
             fit.as_ref().map(|fit| fit.slope / ends),

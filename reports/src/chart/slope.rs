@@ -6,7 +6,7 @@ use super::frame::{EDGE, Heading, Sample, WIDTH, draw_x, draw_y, tick_room};
 use super::style::{ArmStyle, LABEL, Type, fitted};
 use super::{Material, spaced};
 use crate::quantity::quantity;
-use crate::statistics::{Slope, slope};
+use crate::statistics::{Level, Slope, slope};
 
 const PLOT_HEIGHT: f64 = 270.0;
 const PANELS_A_ROW: usize = 2;
@@ -111,7 +111,7 @@ fn series<'a>(
     if points.is_empty() {
         return None;
     }
-    let fit = slope(&points);
+    let fit = slope(&points, Level::CONVENTION);
     Some(Series { arm, points, fit })
 }
 

@@ -1,8 +1,9 @@
 //! A straight line through points by ordinary least squares.
 
+use super::Level;
 use super::student::{critical, student};
 
-/// A fitted line, with the 95 % interval of its slope.
+/// A fitted line, with the interval of its slope.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slope {
     /// Units of y for one of x.
@@ -17,7 +18,7 @@ pub struct Slope {
 
 /// The line through `[x, y]` points; nothing below three points or where all share one x, because
 /// then there is no interval.
-pub fn slope(points: &[[f64; 2]]) -> Option<Slope> {
+pub fn slope(points: &[[f64; 2]], level: Level) -> Option<Slope> {
     let n = points.len() as f64;
     let student = student(n - 2.0)?;
     let mean_x = points.iter().map(|[x, _]| x).sum::<f64>() / n;
@@ -36,7 +37,7 @@ pub fn slope(points: &[[f64; 2]]) -> Option<Slope> {
         .iter()
         .map(|[x, y]| (y - intercept - slope * x).powi(2))
         .sum();
-    let half = critical(&student) * (residuals / (n - 2.0) / spread_x).sqrt();
+    let half = critical(&student, level) * (residuals / (n - 2.0) / spread_x).sqrt();
     Some(Slope {
         slope,
         intercept,
@@ -60,7 +61,7 @@ mod tests {
             8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68,
         ];
         let points: Vec<[f64; 2]> = x.into_iter().zip(y).map(|(x, y)| [x, y]).collect();
-        let line = slope(&points).unwrap();
+        let line = slope(&points, Level::CONVENTION).unwrap();
         assert!((line.slope - 0.5001).abs() < 5e-5);
         assert!((line.intercept - 3.0001).abs() < 5e-5);
         let error = (line.high - line.low) / 2.0 / 2.262_157;
@@ -69,9 +70,12 @@ mod tests {
 
     #[test]
     fn too_few_points_or_a_single_x_have_no_slope() {
-        assert_eq!(slope(&[]), None);
-        assert_eq!(slope(&[[1.0, 1.0], [2.0, 2.0]]), None);
-        assert_eq!(slope(&[[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]), None);
+        assert_eq!(slope(&[], Level::CONVENTION), None);
+        assert_eq!(slope(&[[1.0, 1.0], [2.0, 2.0]], Level::CONVENTION), None);
+        assert_eq!(
+            slope(&[[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]], Level::CONVENTION),
+            None
+        );
     }
 
     proptest! {
@@ -83,7 +87,7 @@ mod tests {
         ) {
             let point = |x: u8| [f64::from(x), intercept + truth * f64::from(x)];
             let points: Vec<[f64; 2]> = (0..n).map(point).collect();
-            let line = slope(&points).unwrap();
+            let line = slope(&points, Level::CONVENTION).unwrap();
             prop_assert!((line.slope - truth).abs() < 1e-6);
             prop_assert!((line.intercept - intercept).abs() < 1e-6);
             prop_assert!(line.high - line.low < 1e-6);

@@ -1,21 +1,26 @@
 //! Estimates over rounds, pure: numbers in, numbers out.
 //!
 //! The unit is the trial, never the message: each round yields one pair of figures, and an estimate
-//! says what the pairs have in common. At 4 to 10 rounds Student's t keeps its 95 % where bootstraps
-//! do not (docs/method.md); the signed rank stands beside it as a check that assumes no normality.
+//! says what the pairs have in common. At 4 to 10 rounds Student's t keeps its promise where
+//! bootstraps do not (docs/method.md); the signed rank stands beside it as a check that assumes no normality.
 
+mod binomial;
 mod hodges_lehmann;
 mod holm;
+mod level;
 mod line;
+mod power;
 mod student;
+mod welch;
 
+pub use binomial::{Side, binomial};
 pub use hodges_lehmann::hodges_lehmann;
 pub use holm::holm;
+pub use level::Level;
 pub use line::{Slope, slope};
+pub use power::{MOST, POWER, Prospect, Spread, rounds_needed, rounds_to_decide};
 pub use student::{Estimate, mean_difference, ratio};
-
-/// Coverage of every interval in this crate.
-pub const CONFIDENCE: f64 = 0.95;
+pub use welch::{welch_difference, welch_ratio};
 
 /// One round's figures, of the baseline and of the arm, in the metric's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -89,7 +89,7 @@ pub struct Bearing {
 pub fn rulings(plan: &Plan, effects: &[Effect]) -> Vec<Ruling> {
     plan.claims
         .iter()
-        .map(|claim| ruling(claim, effects))
+        .map(|claim| ruling(claim, plan, effects))
         .collect()
 }
 
@@ -120,11 +120,11 @@ pub fn answer(plan: &Plan, records: &[Record], effects: &[Effect], rulings: &[Ru
     sentences.join(" ")
 }
 
-fn ruling(claim: &Claim, effects: &[Effect]) -> Ruling {
+fn ruling(claim: &Claim, plan: &Plan, effects: &[Effect]) -> Ruling {
     let evidence: Vec<Bearing> = claim
         .evidence
         .iter()
-        .map(|own| bearing(own, effects))
+        .map(|own| bearing(own, plan, effects))
         .collect();
     let any = |standing| evidence.iter().any(|bearing| bearing.bearing == standing);
     let ruling = match (any(Standing::Supported), any(Standing::Contradicted)) {
@@ -142,15 +142,21 @@ fn ruling(claim: &Claim, effects: &[Effect]) -> Ruling {
     }
 }
 
-fn bearing(evidence: &Evidence, effects: &[Effect]) -> Bearing {
+/// Of the effects against the experiment's own baseline: an arm that is held against another, such as
+/// the same arm of another build, says nothing to a claim.
+fn bearing(evidence: &Evidence, plan: &Plan, effects: &[Effect]) -> Bearing {
     let Evidence {
         experiment,
         metric,
         arm,
         ..
     } = evidence;
+    let own = plan.experiments.iter().find(|own| own.name == *experiment);
     let effect = effects.iter().find(|effect| {
-        effect.experiment == *experiment && effect.metric == *metric && effect.arm == *arm
+        effect.experiment == *experiment
+            && effect.metric == *metric
+            && effect.arm == *arm
+            && own.is_some_and(|own| own.baseline == effect.baseline)
     });
     let standing = match effect.map(|effect| effect.verdict) {
         Some(verdict) if evidence.supported_by.contains(&verdict) => Standing::Supported,
@@ -275,6 +281,7 @@ fn listed(items: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Experiment, Facts};
     use crate::statistics::Level;
 
     fn bears(bearings: &[(Verdict, &[Verdict], &[Verdict])]) -> Standing {
@@ -300,7 +307,31 @@ mod tests {
             evidence: evidence.collect(),
             remark: String::new(),
         };
-        ruling(&claim, &effects).ruling
+        ruling(&claim, &plan(), &effects).ruling
+    }
+
+    /// One experiment, whose baseline is `a`.
+    fn plan() -> Plan {
+        Plan {
+            name: "test".into(),
+            seed: 1,
+            question: "Which?".into(),
+            arms: Vec::new(),
+            experiments: vec![Experiment {
+                name: "latency".into(),
+                title: "Latency".into(),
+                question: "How late?".into(),
+                rounds: 6,
+                baseline: "a".into(),
+                arms: Vec::new(),
+                settings: Facts::new(),
+                metrics: Vec::new(),
+                charts: Vec::new(),
+            }],
+            claims: Vec::new(),
+            looks: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     fn effect(metric: &str, verdict: Verdict) -> Effect {
@@ -328,6 +359,7 @@ mod tests {
             hodges_lehmann: None,
             disagreement: false,
             verdict,
+            rounds_to_decide: None,
             sentence: "Said.".into(),
         }
     }
@@ -354,11 +386,34 @@ mod tests {
             supported_by: vec![Verdict::Better],
             contradicted_by: vec![Verdict::Worse],
         };
-        let bearing = bearing(&evidence, &[effect("bytes", Verdict::Better)]);
+        let bearing = bearing(&evidence, &plan(), &[effect("bytes", Verdict::Better)]);
         assert_eq!(bearing.bearing, Standing::Undecidable);
         assert_eq!(
             bearing.sentence,
             "This run has no `bytes` of `b` in `memory`."
         );
+    }
+
+    #[test]
+    fn an_effect_against_another_build_says_nothing_to_a_claim() {
+        let evidence = Evidence {
+            experiment: "latency".into(),
+            metric: "ms".into(),
+            arm: "b".into(),
+            supported_by: vec![Verdict::Better],
+            contradicted_by: vec![Verdict::Worse],
+        };
+        let own = effect("ms", Verdict::Worse);
+        let other = Effect {
+            baseline: "b of another build".into(),
+            verdict: Verdict::Better,
+            ..own.clone()
+        };
+        let standing = |effects: &[Effect]| bearing(&evidence, &plan(), effects).bearing;
+        assert_eq!(
+            standing(std::slice::from_ref(&other)),
+            Standing::Undecidable
+        );
+        assert_eq!(standing(&[other, own]), Standing::Contradicted);
     }
 }

@@ -71,6 +71,9 @@ pub struct Effect {
     pub disagreement: bool,
     /// What was decided.
     pub verdict: Verdict,
+    /// The number of rounds that would likely bring a verdict, from the estimate and the spread just seen;
+    /// null where there is a verdict, no spread, or more than 1,000 rounds would be needed.
+    pub rounds_to_decide: Option<u32>,
     /// The verdict in words, with what the difference means beside a token gap.
     pub sentence: String,
 }

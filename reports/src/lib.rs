@@ -3,14 +3,18 @@
 
 pub mod accounting;
 pub mod answer;
+pub mod attendance;
 pub mod calibration;
 pub mod chart;
+pub mod clients;
 pub mod effect;
 pub mod estimate;
 pub mod histograms;
+pub mod judge;
 mod link;
 pub mod markdown;
 pub mod page;
+pub mod preface;
 pub mod quantity;
 pub mod read;
 pub mod record;
@@ -21,6 +25,7 @@ pub mod settings;
 pub mod statistics;
 pub mod summary;
 pub mod table;
+mod trials;
 pub mod trials_csv;
 pub mod verdict;
 

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::estimate::level;
+use crate::preface::{calibration, looks, warnings};
 use crate::read::Run;
 use crate::section::Figure;
 use crate::statistics::Level;
-use crate::summary::{Summary, warnings};
+use crate::summary::Summary;
 use crate::table::{Row, rows};
 
 /// The whole file.
@@ -20,9 +21,14 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
     for warning in warnings(&run.manifest, &run.records) {
         block(&mut out, &format!("> **{}**", plain(&warning)));
     }
+    if let Some(looks) = looks(plan) {
+        block(&mut out, &plain(&looks));
+    }
     claims(&mut out, summary);
     let (primary, exploratory): (Vec<Row>, Vec<Row>) =
-        rows(summary).into_iter().partition(|row| row.primary);
+        rows(plan, &summary.effects, &summary.noise_floor)
+            .into_iter()
+            .partition(|row| row.primary);
     effects(&mut out, "Effects: primary metrics", &primary, level(plan));
     effects(
         &mut out,
@@ -38,6 +44,7 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
     deliveries(&mut out, summary);
     trials(&mut out, summary, run.records.len());
     block(&mut out, "## Machine and versions");
+    block(&mut out, &prose(&calibration(&run.manifest)));
     let fact = |(name, value): (&String, &String)| [code(name), plain(value)];
     table(&mut out, &["", ""], summary.environment.iter().map(fact));
     for note in &plan.notes {
@@ -159,6 +166,29 @@ fn deliveries(out: &mut String, summary: &Summary) {
 }
 
 fn trials(out: &mut String, summary: &Summary, count: usize) {
+    block(out, "## Trials");
+    let row = |own: &crate::attendance::Attendance| {
+        let counts = [
+            own.planned,
+            own.valid,
+            own.invalid,
+            own.run_again,
+            own.rounds_dropped,
+        ];
+        let mut cells = vec![plain(&own.experiment), code(&own.arm)];
+        cells.extend(counts.map(|count| count.to_string()));
+        cells
+    };
+    let header = [
+        "Experiment",
+        "Arm",
+        "Planned",
+        "Valid",
+        "Invalid",
+        "Run again",
+        "Rounds dropped",
+    ];
+    table(out, &header, summary.attendance.iter().map(row));
     block(out, "## Invalid trials");
     let invalid = &summary.invalid_trials;
     if invalid.is_empty() {

@@ -5,12 +5,13 @@ use askama::Template;
 use crate::accounting::Account;
 use crate::estimate::level;
 use crate::link::link;
+use crate::preface::{calibration, looks, warnings};
 use crate::quantity::{percent, quantity};
 use crate::read::{RECORDS, Run};
 use crate::record::{Experiment, MarginKind, Metric};
 use crate::section::Figure;
 use crate::settings::{Comparison, compare};
-use crate::summary::{Attendance, Summary, attendance, warnings};
+use crate::summary::Summary;
 use crate::table::{Row, rows};
 
 /// What the template shows.
@@ -20,10 +21,11 @@ struct Page<'a> {
     summary: &'a Summary,
     started_at: &'a str,
     sure: String,
+    looks: Option<String>,
+    calibration: String,
     warnings: Vec<String>,
     primary: Vec<Row>,
     sections: Vec<Section<'a>>,
-    attendance: Vec<Attendance>,
     remarks: Vec<(String, usize)>,
 }
 
@@ -58,7 +60,9 @@ struct Piece<'a> {
 pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<String, askama::Error> {
     let plan = &summary.plan;
     let (primary, exploratory): (Vec<Row>, Vec<Row>) =
-        rows(summary).into_iter().partition(|row| row.primary);
+        rows(plan, &summary.effects, &summary.noise_floor)
+            .into_iter()
+            .partition(|row| row.primary);
     let of = |experiment: &Experiment| {
         let own = exploratory
             .iter()
@@ -79,11 +83,12 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
     Page {
         summary,
         sure: level(plan).words(),
+        looks: looks(plan),
+        calibration: calibration(&run.manifest),
         started_at: &run.manifest.started_at,
         warnings: warnings(&run.manifest, &run.records),
         primary,
         sections: sections.collect(),
-        attendance: attendance(plan, &run.records),
         remarks: remarks(run),
     }
     .render()

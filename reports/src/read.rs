@@ -22,7 +22,7 @@ pub const RECORDS: &str = "records";
 pub struct Run {
     /// What was asked, and of which machine.
     pub manifest: Manifest,
-    /// In the order of their trials.
+    /// In the order of their trials and attempts.
     pub records: Vec<Record>,
     /// File name of each record below [`RECORDS`], in the same order.
     pub record_files: Vec<String>,
@@ -128,7 +128,9 @@ pub fn read(dir: &Path) -> Result<Run, ReadError> {
         let record = record(&dir.join(RECORDS).join(&file), &manifest.plan)?;
         found.push((record, file));
     }
-    found.sort_by(|(a, a_file), (b, b_file)| (a.trial, a_file).cmp(&(b.trial, b_file)));
+    found.sort_by(|(a, a_file), (b, b_file)| {
+        (a.trial, a.attempt, a_file).cmp(&(b.trial, b.attempt, b_file))
+    });
     let mut histograms = Histograms::default();
     for (record, file) in found.iter().filter(|(record, _)| record.invalid.is_empty()) {
         for (name, path) in &record.histograms {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chart::canvas::ChartError;
+use crate::effect::Effect;
 use crate::estimate::level;
 use crate::markdown::markdown;
 use crate::page::page;
@@ -15,12 +16,14 @@ use crate::table::{plain, rows};
 use crate::trials_csv::trials_csv;
 
 /// What a caller may want to print.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
     /// What the run found, in one or two sentences.
     pub answer: String,
     /// The verdicts as plain text.
     pub table: String,
+    /// What it was found from: the effects of `summary.json`.
+    pub effects: Vec<Effect>,
     /// As written to `summary.json`.
     pub summary_json: String,
     /// The page.
@@ -86,7 +89,11 @@ pub fn render(dir: &Path) -> Result<Rendered, RenderError> {
     }
     Ok(Rendered {
         answer: summary.answer.clone(),
-        table: plain(&rows(&summary), level(&summary.plan)),
+        table: plain(
+            &rows(&summary.plan, &summary.effects, &summary.noise_floor),
+            level(&summary.plan),
+        ),
+        effects: summary.effects,
         summary_json,
         index: dir.join("index.html"),
     })

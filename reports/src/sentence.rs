@@ -3,7 +3,7 @@
 use crate::effect::{Effect, Verdict};
 use crate::quantity::{number, percent, quantity, ratios, rough, signed_span};
 use crate::record::{MarginKind, Metric};
-use crate::statistics::Interval;
+use crate::statistics::{Interval, MOST};
 use crate::verdict::{MIN_ROUNDS, Scale, harmless};
 
 /// The time between two tokens that a reader of a chat sees: hosted 70B models in public leaderboard
@@ -242,8 +242,23 @@ impl<'a> Judged<'a> {
             (Some(span), _) => format!("{count} put {span}"),
         };
         format!(
-            "`{arm}` against `{baseline}` in {title} is inconclusive: {why}, so more rounds are needed"
+            "`{arm}` against `{baseline}` in {title} is inconclusive: {why}, {}",
+            self.what_would_decide()
         )
+    }
+
+    /// "so about 14 rounds would decide it, from the spread just seen"
+    fn what_would_decide(&self) -> String {
+        match (self.effect.rounds_to_decide, self.interval) {
+            (Some(rounds), _) => {
+                format!("so about {rounds} rounds would decide it, from the spread just seen")
+            }
+            (None, Some(_)) if self.effect.rounds < MOST => format!(
+                "and not even {} rounds would decide it, from the spread just seen",
+                number(f64::from(MOST))
+            ),
+            (None, _) => "so more rounds are needed".to_owned(),
+        }
     }
 
     /// What the difference is beside the gap between two tokens; where it is not sure that there is
@@ -358,7 +373,7 @@ fn p_value(p: f64) -> String {
 }
 
 /// A title inside a sentence: its capital goes unless it begins an abbreviation.
-fn in_text(title: &str) -> String {
+pub(crate) fn in_text(title: &str) -> String {
     let mut letters = title.chars();
     match (letters.next(), letters.clone().next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {

@@ -6,7 +6,6 @@ use crate::quantity::{percent, quantity, ratios, signed_span};
 use crate::record::Plan;
 use crate::sentence::far_end;
 use crate::statistics::Level;
-use crate::summary::Summary;
 use crate::verdict::Scale;
 
 /// What stands in a cell that has no figure.
@@ -64,10 +63,10 @@ pub fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Every effect of the run in the plan's order.
-pub fn rows(summary: &Summary) -> Vec<Row> {
-    let row = |effect| row(&summary.plan, effect, &summary.noise_floor);
-    summary.effects.iter().map(row).collect()
+/// Every effect in the order given; titles are the plan's.
+pub fn rows(plan: &Plan, effects: &[Effect], noise_floor: &[Effect]) -> Vec<Row> {
+    let row = |effect| row(plan, effect, noise_floor);
+    effects.iter().map(row).collect()
 }
 
 fn row(plan: &Plan, effect: &Effect, noise_floor: &[Effect]) -> Row {

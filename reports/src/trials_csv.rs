@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use crate::record::{Books, Record};
 
 /// Columns before the metrics.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 14] = [
     "trial",
     "experiment",
     "arm",
     "round",
+    "attempt",
     "started_at",
     "duration_ms",
     "valid",
@@ -49,6 +50,7 @@ fn line(record: &Record, metrics: &BTreeSet<&str>) -> Vec<String> {
         record.experiment.clone(),
         record.arm.clone(),
         record.round.to_string(),
+        record.attempt.to_string(),
         record.started_at.clone(),
         record.duration_ms.to_string(),
         record.invalid.is_empty().to_string(),

@@ -118,6 +118,7 @@ fn the_summary_has_the_promised_shape() {
     let expected = [
         "accounting",
         "answer",
+        "attendance",
         "claims",
         "effects",
         "environment",
@@ -150,6 +151,8 @@ fn the_summary_has_the_promised_shape() {
             "margin_kind",
             "primary",
             "verdict",
+            "significance",
+            "rounds_to_decide",
             "sentence",
         ] {
             assert!(effect.get(field).is_some(), "no {field} in {effect}");

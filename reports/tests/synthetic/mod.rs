@@ -42,7 +42,11 @@ pub fn write(dir: &Path, manifest: &Manifest, records: &[Record]) {
 }
 
 pub fn record_file(record: &Record) -> String {
-    format!("{:04}-{}.json", record.trial, record.experiment)
+    let again = match record.attempt {
+        1 => String::new(),
+        attempt => format!("-attempt-{attempt}"),
+    };
+    format!("{:04}-{}{again}.json", record.trial, record.experiment)
 }
 
 fn seeded(record: &Record) -> ChaCha8Rng {

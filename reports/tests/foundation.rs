@@ -1,0 +1,279 @@
+//! What a run rests on, and how the report says it: looks, trials run again, another build as the
+//! baseline, a calibration.
+
+mod synthetic;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use pushbench_reports::calibration::Digest;
+use pushbench_reports::record::{Manifest, Record};
+use pushbench_reports::{Rendered, render};
+use serde_json::Value;
+use synthetic::{ARM, BASELINE, CONTROL};
+use tempfile::TempDir;
+
+/// A rendered run that `change` has had its way with.
+struct Report {
+    rendered: Rendered,
+    page: String,
+    markdown: String,
+    summary: Value,
+}
+
+impl Report {
+    fn of(change: impl FnOnce(&mut Manifest, &mut Vec<Record>)) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut manifest = synthetic::manifest();
+        let mut records = synthetic::records(&manifest);
+        change(&mut manifest, &mut records);
+        synthetic::write(dir.path(), &manifest, &records);
+        let rendered = render(dir.path()).unwrap();
+        let read = |name| fs::read_to_string(dir.path().join(name)).unwrap();
+        Self {
+            page: read("index.html"),
+            markdown: read("summary.md"),
+            summary: serde_json::from_str(&rendered.summary_json).unwrap(),
+            rendered,
+        }
+    }
+
+    fn rows<'a>(&'a self, list: &str, fits: impl Fn(&Value) -> bool + 'a) -> Vec<&'a Value> {
+        let rows = self.summary[list].as_array().unwrap();
+        rows.iter().filter(|row| fits(row)).collect()
+    }
+
+    fn attendance(&self, experiment: &str, arm: &str) -> [u64; 5] {
+        let rows = self.rows("attendance", |row| {
+            row["experiment"] == experiment && row["arm"] == arm
+        });
+        let [row] = rows[..] else { panic!("one row") };
+        ["planned", "valid", "invalid", "run_again", "rounds_dropped"]
+            .map(|field| row[field].as_u64().unwrap())
+    }
+}
+
+/// The record of one trial, by its place in the plan.
+fn find<'a>(records: &'a mut [Record], experiment: &str, arm: &str, round: u32) -> &'a mut Record {
+    let own = |r: &&mut Record| r.experiment == experiment && r.arm == arm && r.round == round;
+    records.iter_mut().find(own).unwrap()
+}
+
+#[test]
+fn four_looks_share_the_significance_and_every_page_says_the_coverage_used() {
+    let report = Report::of(|manifest, _| {
+        manifest.plan.looks = vec![6, 12, 24, 48];
+        for experiment in &mut manifest.plan.experiments {
+            experiment.rounds = 48;
+        }
+    });
+    let effects = report.rows("effects", |_| true);
+    assert!(
+        effects
+            .iter()
+            .all(|effect| effect["significance"] == 0.0125)
+    );
+    let texts = [&report.page, &report.markdown, &report.rendered.table];
+    for text in texts {
+        assert!(text.contains("98.75 %"));
+        assert!(!text.contains("95 %"), "{text}");
+    }
+    assert!(report.page.contains("look after 6, 12, 24 and 48 rounds"));
+    assert!(
+        report
+            .markdown
+            .contains("look after 6, 12, 24 and 48 rounds")
+    );
+    // It stopped at a look, which is a whole run.
+    assert!(!report.page.contains("This run is incomplete"));
+    let fixed = Report::of(|_, _| ());
+    assert!(!fixed.page.contains("98.75 %") && !fixed.page.contains("This run was to look"));
+    let width = |report: &Report| {
+        let effect = report.rows("effects", |_| true)[0].clone();
+        effect["difference_high"].as_f64().unwrap() - effect["difference_low"].as_f64().unwrap()
+    };
+    assert!(width(&report) > 1.2 * width(&fixed));
+}
+
+#[test]
+fn a_run_that_stops_between_two_looks_is_incomplete() {
+    let report = Report::of(|manifest, records| {
+        manifest.plan.looks = vec![4, 6];
+        records.retain(|record| record.experiment != "reconnect" || record.round < 6);
+    });
+    assert!(report.page.contains("incomplete: 69 of 72 trials"));
+}
+
+#[test]
+fn an_arm_held_against_another_build_is_compared_with_it_and_says_nothing_to_a_claim() {
+    const OTHER: &str = "ws-h1 of v0.1";
+    let report = Report::of(|manifest, records| {
+        let plan = &mut manifest.plan;
+        let mut other = plan.arms[1].clone();
+        other.label = OTHER.into();
+        plan.arms.push(other);
+        plan.arms[1].held_against = Some(OTHER.into());
+        for experiment in &mut plan.experiments {
+            experiment.arms.push(OTHER.into());
+        }
+        let of_arm = records.iter().filter(|record| record.arm == ARM).cloned();
+        let of_other: Vec<Record> = of_arm
+            .map(|record| Record {
+                trial: record.trial + 1_000,
+                arm: OTHER.into(),
+                // The other build's logs are its own.
+                histograms: BTreeMap::new(),
+                ..record
+            })
+            .collect();
+        records.extend(of_other);
+    });
+    let rows = report.rows("effects", |effect| effect["arm"] == ARM);
+    assert_eq!(rows.len(), 9);
+    for row in &rows {
+        assert_eq!(row["baseline"], OTHER);
+        assert_eq!(row["verdict"], "equivalent", "{}", row["sentence"]);
+    }
+    let rows = report.rows("effects", |effect| effect["arm"] == OTHER);
+    assert!(rows.iter().all(|row| row["baseline"] == BASELINE));
+    let controls = report.rows("noise_floor", |_| true);
+    assert!(controls.iter().all(|row| row["baseline"] == BASELINE));
+    for claim in report.rows("claims", |_| true) {
+        assert_eq!(claim["ruling"], "undecidable", "{claim}");
+    }
+    let answer = &report.rendered.answer;
+    assert!(
+        answer.contains(&format!("Against `{OTHER}`, `{ARM}` is equivalent in")),
+        "{answer}"
+    );
+    assert!(
+        answer.contains(&format!("Against `{BASELINE}`, `{OTHER}` is")),
+        "{answer}"
+    );
+    assert!(report.page.matches("<svg").count() >= 5 && report.page.contains(OTHER));
+}
+
+#[test]
+fn a_trial_run_again_stays_in_its_round_and_every_trial_is_accounted_for() {
+    let report = Report::of(|_, records| {
+        let latency = find(records, "latency", ARM, 1);
+        latency.invalid.push("the generator was saturated".into());
+        let mut again = latency.clone();
+        (again.attempt, again.invalid) = (2, Vec::new());
+        again
+            .metrics
+            .insert("token_latency_ms_p50".into(), Some(9.0));
+        // Of the same trial's number, and before it in the folder.
+        records.insert(0, again);
+        let baseline = find(records, "memory", BASELINE, 3);
+        baseline
+            .invalid
+            .push("fewer live streams than asked".into());
+        let mut in_vain = baseline.clone();
+        in_vain.attempt = 2;
+        in_vain.trial += 2_000;
+        records.push(in_vain);
+    });
+    assert_eq!(report.attendance("latency", ARM), [6, 6, 1, 1, 0]);
+    assert_eq!(report.attendance("latency", BASELINE), [6, 6, 0, 0, 0]);
+    // The baseline's round is lost to all that are set against it.
+    assert_eq!(report.attendance("memory", BASELINE), [6, 5, 2, 1, 1]);
+    assert_eq!(report.attendance("memory", ARM), [6, 6, 0, 0, 1]);
+    assert_eq!(report.attendance("memory", CONTROL), [6, 6, 0, 0, 1]);
+    let rounds = |experiment: &str| {
+        let rows = report.rows("effects", |row| row["experiment"] == experiment);
+        rows[0]["rounds"].as_u64().unwrap()
+    };
+    assert_eq!((rounds("latency"), rounds("memory")), (6, 5));
+    let latency = report.rows("effects", |row| row["metric"] == "token_latency_ms_p50");
+    assert!(
+        latency[0]["arm_value"].as_f64().unwrap() > 1.0,
+        "the second attempt counts"
+    );
+    assert!(!report.page.contains("This run is incomplete"));
+    let row = "| memory | `sse-h1` | 6 | 5 | 2 | 1 | 1 |";
+    assert!(report.markdown.contains(row), "{}", report.markdown);
+    assert!(report.page.contains(">Rounds dropped<"));
+}
+
+#[test]
+fn the_noise_warning_is_of_all_trials_made_the_repeated_ones_among_them() {
+    let spoilt = |count: usize| {
+        Report::of(move |_, records| {
+            for index in 0..count {
+                let mut spoilt = records[index].clone();
+                spoilt.invalid.push("foreign load".into());
+                records[index].attempt = 2;
+                records.push(spoilt);
+            }
+        })
+    };
+    // 24 of 96 are a quarter, 25 of 97 more.
+    assert!(!spoilt(24).page.contains("too noisy"));
+    assert!(
+        spoilt(25)
+            .page
+            .contains("too noisy for this plan: 25 of 97")
+    );
+}
+
+#[test]
+fn the_calibration_is_named_or_said_to_be_missing() {
+    let without = Report::of(|_, _| ());
+    assert!(without.page.contains(
+        "There is no calibration of this machine and build: run <code>pushbench calibrate</code>."
+    ));
+    assert!(
+        without
+            .markdown
+            .contains("no calibration of this machine and build: run `pushbench calibrate`")
+    );
+    let with = Report::of(|manifest, _| manifest.calibration = Some(digest(1.0, 1.9)));
+    for text in [&with.page, &with.markdown] {
+        assert!(text.contains("Calibrated on 2026-02-28 (quick): 11 of 12 checks passed."));
+    }
+}
+
+#[test]
+fn a_time_says_what_of_it_are_the_generators_own_clients() {
+    const SAID: &str = "are the generator's own client";
+    let said = |report: &Report| -> Vec<String> {
+        let rows = report.rows("effects", |row| {
+            row["sentence"].as_str().unwrap().contains(SAID)
+        });
+        rows.iter()
+            .map(|row| row["metric"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let unlike = Report::of(|manifest, _| manifest.calibration = Some(digest(1.0, 1.9)));
+    let times = [
+        "token_latency_ms_p50",
+        "token_latency_ms_p99",
+        "ttft_cold_ms_p50",
+        "reconnect_gap_ms_p50",
+    ];
+    assert_eq!(said(&unlike), times, "and no other");
+    let sentence = unlike.rows("effects", |_| true)[0]["sentence"].to_string();
+    assert!(
+        sentence.contains(" Of the difference +900 ns are the generator's own client."),
+        "{sentence}"
+    );
+    let alike = Report::of(|manifest, _| manifest.calibration = Some(digest(1.0, 1.04)));
+    assert_eq!(said(&alike), [""; 0]);
+    let unknown = Report::of(|manifest, _| {
+        let mut digest = digest(1.0, 1.9);
+        digest.client_us.remove("ws-h1");
+        manifest.calibration = Some(digest);
+    });
+    assert_eq!(said(&unknown), [""; 0]);
+}
+
+fn digest(sse_us: f64, ws_us: f64) -> Digest {
+    Digest {
+        started_at: "2026-02-28T10:00:00Z".into(),
+        quick: true,
+        passed: 11,
+        of: 12,
+        client_us: BTreeMap::from([("sse-h1".into(), sse_us), ("ws-h1".into(), ws_us)]),
+    }
+}

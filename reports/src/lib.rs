@@ -7,6 +7,7 @@ pub mod attendance;
 pub mod calibration;
 pub mod chart;
 pub mod clients;
+pub mod compare;
 pub mod effect;
 pub mod estimate;
 pub mod histograms;

@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand.
 
+pub mod compare;
 pub mod completions;
+pub mod fail_on;
 pub mod plan;
 pub mod report;
 pub mod run;
@@ -20,7 +22,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Server push for token streams: SSE or WebSocket? Measures both, and answers with a report.
 ///
-/// Exit codes: 0 done, 2 bad input or a broken run (a sentence on standard error says what to do), 130
+/// Exit codes: 0 done, 1 a verdict or a check that was to fail the command, 2 bad input or a broken run (a sentence on standard error says what to do), 130
 /// stopped by Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -35,6 +37,7 @@ enum Command {
     Plan(plan::Show),
     Serve(serve::Serve),
     Report(report::Report),
+    Compare(compare::Compare),
     Tail(tail::Tail),
     Completions(completions::Completions),
 }
@@ -51,6 +54,7 @@ impl Pushbench {
             Command::Plan(args) => plan::run(&args),
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Tail(args) => single_threaded()?.block_on(tail::run(args)),
             Command::Completions(args) => completions::run(&args),
         }

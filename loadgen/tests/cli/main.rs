@@ -5,6 +5,7 @@
     reason = "a helper of a test may panic as the test may"
 )]
 
+mod compare;
 mod plan;
 mod run;
 mod serve;

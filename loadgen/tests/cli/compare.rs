@@ -6,14 +6,22 @@ use serde_json::{Value, json};
 
 use super::{finish, refusal};
 
-/// A run of one experiment in two arms; each value is a round of `ws-h1`.
-fn write_run(directory: &Path, started_at: &str, figures: [f64; 6]) {
+/// A run of one experiment in two arms; each value is a round of `ws-h1`. The exploratory metric is
+/// `other` times as much.
+fn write_run(directory: &Path, started_at: &str, figures: [f64; 6], other: f64) {
     fs::create_dir_all(directory.join("records")).unwrap();
     let arm = |label: &str| json!({ "label": label, "transport": label, "control_of": null, "factors": {} });
-    let metric = json!({
-        "name": "cpu_us", "title": "CPU a message", "unit": "µs", "better": "lower", "margin": 0.1,
-        "margin_kind": "relative", "margin_reason": "made up", "primary": true, "ms_per_unit": null,
-    });
+    let metric = |name: &str, title: &str, primary: bool| {
+        json!({
+            "name": name, "title": title, "unit": "µs", "better": "lower", "margin": 0.1,
+            "margin_kind": "relative", "margin_reason": "made up", "primary": primary,
+            "ms_per_unit": null,
+        })
+    };
+    let metrics = [
+        metric("cpu_us", "CPU a message", true),
+        metric("gap_us", "Gap", false),
+    ];
     let manifest = json!({
         "format": 2,
         "started_at": started_at,
@@ -24,7 +32,7 @@ fn write_run(directory: &Path, started_at: &str, figures: [f64; 6]) {
             "experiments": [{
                 "name": "throughput", "title": "Throughput", "question": "How much?", "rounds": 6,
                 "baseline": "sse-h1", "arms": ["sse-h1", "ws-h1"], "settings": {},
-                "metrics": [metric], "charts": [],
+                "metrics": metrics, "charts": [],
             }],
             "claims": [], "notes": [],
         },
@@ -35,7 +43,7 @@ fn write_run(directory: &Path, started_at: &str, figures: [f64; 6]) {
             let record = json!({
                 "format": 2, "trial": round, "experiment": "throughput", "arm": arm, "round": round,
                 "started_at": started_at, "duration_ms": 1000, "settings": {},
-                "metrics": { "cpu_us": figure }, "points": {}, "counters": {}, "books": [],
+                "metrics": { "cpu_us": figure, "gap_us": other * figure }, "points": {}, "counters": {}, "books": [],
                 "histograms": {}, "invalid": [], "notes": [],
             });
             let name = format!("{round:04}-{arm}.json");
@@ -46,16 +54,21 @@ fn write_run(directory: &Path, started_at: &str, figures: [f64; 6]) {
 
 const USUAL: [f64; 6] = [5.0, 5.1, 4.9, 5.05, 4.95, 5.02];
 
-/// `a`, `copy` of it, `b` that is as fast, and `slow`.
+/// `a`, `copy` of it, `b` that is as fast but for an exploratory metric, and `slow`.
 fn runs() -> tempfile::TempDir {
     let temp = tempfile::tempdir().unwrap();
-    write_run(&temp.path().join("a"), "2026-01-01T00:00:00Z", USUAL);
-    write_run(&temp.path().join("copy"), "2026-01-01T00:00:00Z", USUAL);
+    write_run(&temp.path().join("a"), "2026-01-01T00:00:00Z", USUAL, 1.0);
+    write_run(
+        &temp.path().join("copy"),
+        "2026-01-01T00:00:00Z",
+        USUAL,
+        1.0,
+    );
     let [first, rest @ ..] = USUAL;
     let turned = [rest[0], rest[1], rest[2], rest[3], rest[4], first];
-    write_run(&temp.path().join("b"), "2026-01-02T00:00:00Z", turned);
+    write_run(&temp.path().join("b"), "2026-01-02T00:00:00Z", turned, 2.0);
     let slow = USUAL.map(|figure| figure * 1.3);
-    write_run(&temp.path().join("slow"), "2026-01-03T00:00:00Z", slow);
+    write_run(&temp.path().join("slow"), "2026-01-03T00:00:00Z", slow, 1.0);
     temp
 }
 
@@ -107,6 +120,7 @@ fn a_regression_exits_1_only_where_that_was_asked_for() {
         (&["compare", "a", "slow", "--fail-on", "worse", "--json"], 1),
         // It is better, seen from the other side.
         (&["compare", "slow", "a", "--fail-on", "worse"], 0),
+        // Only an exploratory metric is worse.
         (&["compare", "a", "b", "--fail-on", "worse"], 0),
     ] {
         let (code, out, err) = finish(temp.path(), args);
@@ -136,6 +150,7 @@ fn refuses_what_is_no_run_another_machine_and_nothing_in_common() {
         "{err}"
     );
     change(r#""name":"cpu_us""#, r#""name":"cpu_ns""#);
+    change(r#""name":"gap_us""#, r#""name":"gap_ns""#);
     let sentence = refusal(temp.path(), &["compare", "a", "b", "--anyway"]);
     assert!(
         sentence.contains("no experiment, arm and metric in common"),

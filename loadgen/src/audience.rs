@@ -89,6 +89,13 @@ impl Audience {
     /// is read from the counters it shares: asking for its whole account would have it encode
     /// histograms between the streams and the memory that they are held to cost.
     pub fn verify(&self, bench: &mut Bench, server: &ServerProcess, count: u32) {
+        if let Some(path) = self.crowd().path() {
+            bench.setting("path", path);
+        }
+        if let Some(wrong) = self.crowd().wrong_path() {
+            // Whatever the counts are, they are not of this transport.
+            return bench.invalid(wrong.to_string());
+        }
         let clients = self.crowd().live() as u64;
         let served = server.counters().live_streams();
         if clients != u64::from(count) || served != clients {

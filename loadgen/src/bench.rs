@@ -101,6 +101,17 @@ impl Broken {
             source,
         }
     }
+
+    /// What ran on the wire instead of the transport, if that is what went wrong.
+    pub fn wrong_path(&self) -> Option<String> {
+        match self {
+            Self::Connect {
+                source: wrong @ Ended::WrongPath(_),
+                ..
+            } => Some(wrong.to_string()),
+            _ => None,
+        }
+    }
 }
 
 impl Bench {

@@ -62,6 +62,8 @@ pub struct Tally {
     pub failures: Vec<String>,
     /// All turns' accounts added up.
     pub ledgers: Ledger,
+    /// What ran on the wires, as the server's answers said; another path is a failure.
+    pub path: Option<&'static str>,
 }
 
 /// A running mean.
@@ -96,6 +98,7 @@ impl Tally {
             cut: 0,
             failures: Vec::new(),
             ledgers: Ledger::default(),
+            path: None,
         }
     }
 
@@ -273,6 +276,7 @@ impl Run {
         })
         .await;
         let trips = wire.round_trips() - trips_before;
+        lock(&self.tally).path = wire.path();
         self.close(&ledger, first_at, trips, end)
     }
 

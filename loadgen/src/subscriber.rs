@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -52,6 +52,8 @@ pub struct Subscriber {
 pub struct Crowd {
     live: watch::Sender<usize>,
     log: Mutex<Log>,
+    path: OnceLock<&'static str>,
+    wrong_path: OnceLock<Ended>,
 }
 
 /// What happened when; times are [`now_ns`].
@@ -68,6 +70,8 @@ impl Default for Crowd {
         Self {
             live: watch::Sender::new(0),
             log: Mutex::default(),
+            path: OnceLock::new(),
+            wrong_path: OnceLock::new(),
         }
     }
 }
@@ -78,10 +82,22 @@ impl Crowd {
         *self.live.borrow()
     }
 
-    /// Completes when as many streams are live.
+    /// Completes when as many streams are live, or as soon as something else runs on a wire than the
+    /// transport names: then no count means anything.
     pub async fn reaches(&self, count: usize) {
+        let done = |live: &usize| *live == count || self.wrong_path().is_some();
         // The sender is `self`: it outlives the wait.
-        let _ = self.live.subscribe().wait_for(|&live| live == count).await;
+        let _ = self.live.subscribe().wait_for(done).await;
+    }
+
+    /// What runs on the wires, as the server's answers said; all say the same, or are a wrong path.
+    pub fn path(&self) -> Option<&'static str> {
+        self.path.get().copied()
+    }
+
+    /// The first connection on which something else ran than the transport names.
+    pub fn wrong_path(&self) -> Option<&Ended> {
+        self.wrong_path.get()
     }
 
     /// The log so far.
@@ -92,6 +108,16 @@ impl Crowd {
     fn change(&self, change: impl FnOnce(&mut usize)) {
         self.live.send_modify(change);
         self.lock().live.push((now_ns(), self.live()));
+    }
+
+    /// Keeps what an attempt said of the path.
+    fn met<T>(&self, attempt: Result<T, Ended>) -> Result<T, Ended> {
+        if let Err(wrong @ Ended::WrongPath(_)) = &attempt {
+            // Somebody may have met one before: the first is enough to know.
+            let _ = self.wrong_path.set(wrong.clone());
+            self.live.send_modify(|_| ());
+        }
+        attempt
     }
 
     fn attempt(&self) {
@@ -140,32 +166,19 @@ pub struct Outage {
 impl Subscriber {
     /// Lives until the stream's end, or until a connection ends and it may not come back.
     pub async fn run(self) -> Outcome {
-        let mut life = Life {
-            subscriber: &self,
-            outcome: Outcome {
-                resumed: self.resume,
-                ..Outcome::default()
+        let mut life = Life::new(
+            &self.crowd,
+            |stamps: &Stamps, received_at, previous: &mut Previous| {
+                let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+                recorder.record(stamps, received_at, previous);
             },
-            retry: None,
-            last_message_at: 0,
-            before_outage: Books::default(),
-            live: false,
-        };
+        );
+        life.outcome.resumed = self.resume;
         loop {
-            let Err(ended) = life.one_connection().await else {
+            let Err(ended) = self.one_connection(&mut life).await else {
                 return life.outcome;
             };
-            if life.live {
-                life.live = false;
-                self.crowd.change(|live| *live -= 1);
-                life.before_outage = life.outcome.ledger.total();
-                life.outcome.outages.push(Outage {
-                    cause: ended.cause(),
-                    last_message_at: life.last_message_at,
-                    noticed_at: now_ns(),
-                    ..Outage::default()
-                });
-            }
+            life.cut(&ended);
             match life.retry {
                 Some(retry) if self.reconnect => {
                     self.pacer
@@ -179,10 +192,39 @@ impl Subscriber {
             }
         }
     }
+
+    /// Connects and receives; `Ok` at the stream's proper end.
+    async fn one_connection(&self, life: &mut Life<'_, impl Record>) -> Result<(), Ended> {
+        self.crowd.attempt();
+        life.attempt();
+        let wire = client::connect(self.transport, self.server).await;
+        let mut wire = self.crowd.met(wire)?;
+        let after = life.outcome.ledger.position().filter(|_| self.resume);
+        let ask = Ask::Feed(FeedAsk {
+            subscriber: self.number,
+            resume: self.resume,
+            after,
+        });
+        self.crowd.met(wire.ask(&ask).await)?;
+        if let Some(path) = wire.path() {
+            self.crowd.path.get_or_init(|| path);
+        }
+        life.receive(wire.as_mut()).await?;
+        life.leave();
+        wire.close().await;
+        Ok(())
+    }
 }
 
-struct Life<'a> {
-    subscriber: &'a Subscriber,
+/// Takes down when a message was due, sent and received.
+pub(crate) trait Record: FnMut(&Stamps, u64, &mut Previous) {}
+
+impl<R: FnMut(&Stamps, u64, &mut Previous)> Record for R {}
+
+/// A subscriber's memory over all its connections, whatever they run over.
+pub(crate) struct Life<'a, R> {
+    crowd: &'a Crowd,
+    record: R,
     outcome: Outcome,
     /// As the server said; a subscriber that was never greeted does not come back.
     retry: Option<Duration>,
@@ -192,39 +234,22 @@ struct Life<'a> {
     live: bool,
 }
 
-impl Life<'_> {
-    /// Connects and receives; `Ok` at the stream's proper end.
-    async fn one_connection(&mut self) -> Result<(), Ended> {
-        let Subscriber {
-            transport,
-            server,
-            number,
-            resume,
+impl<'a, R: Record> Life<'a, R> {
+    /// Before the first connection.
+    pub(crate) fn new(crowd: &'a Crowd, record: R) -> Self {
+        Self {
             crowd,
-            ..
-        } = self.subscriber;
-        crowd.attempt();
-        if let Some(outage) = self.outcome.outages.last_mut() {
-            outage.attempts += 1;
+            record,
+            outcome: Outcome::default(),
+            retry: None,
+            last_message_at: 0,
+            before_outage: Books::default(),
+            live: false,
         }
-        let mut wire = client::connect(*transport, *server).await?;
-        let after = self.outcome.ledger.position().filter(|_| *resume);
-        wire.ask(&Ask::Feed(FeedAsk {
-            subscriber: *number,
-            resume: *resume,
-            after,
-        }))
-        .await?;
-        let end = self.receive(wire.as_mut()).await;
-        if end.is_ok() {
-            self.live = false;
-            crowd.change(|live| *live -= 1);
-            wire.close().await;
-        }
-        end
     }
 
-    async fn receive(&mut self, wire: &mut dyn Wire) -> Result<(), Ended> {
+    /// Receives until the stream's proper end.
+    pub(crate) async fn receive(&mut self, wire: &mut dyn Wire) -> Result<(), Ended> {
         let mut previous = Previous::default();
         client::receive(wire, |heard| match heard {
             Heard::Message(message, received_at) => {
@@ -236,14 +261,13 @@ impl Life<'_> {
         .await
     }
 
+    /// Its account of messages.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.outcome.ledger
+    }
+
     fn message(&mut self, stamps: &Stamps, received_at: u64, previous: &mut Previous) {
-        let mut recorder = self
-            .subscriber
-            .recorder
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        recorder.record(stamps, received_at, previous);
-        drop(recorder);
+        (self.record)(stamps, received_at, previous);
         self.last_message_at = received_at;
         let before = self.outcome.ledger.position();
         self.outcome.ledger.message(stamps.seq);
@@ -265,7 +289,7 @@ impl Life<'_> {
             Notice::Hello { retry_ms, .. } => {
                 self.retry = Some(Duration::from_millis(*retry_ms));
                 self.live = true;
-                self.subscriber.crowd.change(|live| *live += 1);
+                self.crowd.change(|live| *live += 1);
                 if let Some(outage) = self.outcome.outages.last_mut() {
                     outage.greeted_at = now_ns();
                 }
@@ -275,5 +299,32 @@ impl Life<'_> {
             Notice::End { .. } => Some(Ok(())),
             Notice::Refused { reason } => Some(Err(Ended::Failed(reason.clone()))),
         }
+    }
+
+    fn attempt(&mut self) {
+        if let Some(outage) = self.outcome.outages.last_mut() {
+            outage.attempts += 1;
+        }
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.live) {
+            self.crowd.change(|live| *live -= 1);
+        }
+    }
+
+    /// A connection ended before the stream did: an outage, if there was a stream.
+    fn cut(&mut self, ended: &Ended) {
+        if !self.live {
+            return;
+        }
+        self.leave();
+        self.before_outage = self.outcome.ledger.total();
+        self.outcome.outages.push(Outage {
+            cause: ended.cause(),
+            last_message_at: self.last_message_at,
+            noticed_at: now_ns(),
+            ..Outage::default()
+        });
     }
 }

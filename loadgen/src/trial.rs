@@ -47,7 +47,12 @@ pub async fn run(trial: &Trial, site: &Site) -> Result<Record, Broken> {
         empty_record(trial),
         site.clone(),
     )?;
-    trial.experiment.measure(&mut bench).await?;
+    if let Err(broken) = trial.experiment.measure(&mut bench).await {
+        // Something ran, only not what was asked for: a trial that is invalid, not an experiment that is
+        // broken.
+        let wrong = broken.wrong_path().ok_or(broken)?;
+        bench.invalid(wrong);
+    }
     let mut record = bench.record;
     record.duration_ms = started.elapsed().as_millis() as u64;
     write(&record, site)?;

@@ -1,4 +1,4 @@
-//! A TCP connection that counts how often its owner has waited for the other side.
+//! A byte stream that counts how often its owner has waited for the other side.
 
 use std::{
     io,
@@ -18,10 +18,15 @@ use tokio::{
 
 use super::Ended;
 
+/// What a connection is made of: a socket, or memory that plays one.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
+
 /// Counts a round trip whenever bytes arrive after bytes were sent.
 #[derive(Debug)]
-pub struct Counted {
-    stream: TcpStream,
+pub struct Counted<S> {
+    stream: S,
     trips: RoundTrips,
     /// Bytes were sent since the last ones arrived.
     awaiting: bool,
@@ -42,29 +47,38 @@ impl RoundTrips {
     }
 }
 
-impl Counted {
+impl Counted<TcpStream> {
     /// Connects, which is the first round trip; sets TCP_NODELAY, as both transports' clients do.
-    pub async fn connect(server: SocketAddr) -> Result<(Self, RoundTrips), Ended> {
+    pub async fn connect(server: SocketAddr) -> Result<Self, Ended> {
         let stream = TcpStream::connect(server)
             .await
             .map_err(|error| Ended::from_error(&error))?;
         stream
             .set_nodelay(true)
             .map_err(|error| Ended::from_error(&error))?;
-        let trips = RoundTrips::default();
-        trips.add();
-        Ok((
-            Self {
-                stream,
-                trips: trips.clone(),
-                awaiting: false,
-            },
-            trips,
-        ))
+        let counted = Self::new(stream);
+        counted.trips.add();
+        Ok(counted)
     }
 }
 
-impl AsyncRead for Counted {
+impl<S> Counted<S> {
+    /// Around a stream that is open already.
+    pub fn new(stream: S) -> Self {
+        Self {
+            stream,
+            trips: RoundTrips::default(),
+            awaiting: false,
+        }
+    }
+
+    /// A handle to the count.
+    pub fn trips(&self) -> RoundTrips {
+        self.trips.clone()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -80,7 +94,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

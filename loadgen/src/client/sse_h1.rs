@@ -1,137 +1,93 @@
 //! `sse-h1`: a `GET` answered by `text/event-stream`, on an HTTP/1.1 connection that is kept alive.
+//!
+//! Reads head and body itself, for the reason in [`chunked`](super::chunked): events are parsed where
+//! the socket put them, without a copy or an allocation a message.
 
 use std::{
     future::poll_fn,
     net::SocketAddr,
-    pin::{Pin, pin},
+    ops::Range,
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::{
-    Request, StatusCode, Version,
-    body::{Body, Incoming},
-    client::conn::http1::{self, SendRequest},
-    header,
-};
-use hyper_util::rt::TokioIo;
-use pushbench_server::contract::{ask::Ask, event_id::EventId};
+use pushbench_server::contract::{ask::Ask, event::frame, event_id::EventId};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
-    Ended, Pending, Wire,
-    counted::{Counted, RoundTrips},
+    Ended, Pending, READ_BUFFER_BYTES, Script, Wire,
+    chunked::Piece,
+    counted::{ByteStream, Counted, RoundTrips},
+    head::{Framing, HEAD_BYTES_MAX, Head},
+    hold_path,
 };
 use crate::sse::Parser;
 
-/// The connection is polled by whoever reads from it, never by a task of its own: a hop between tasks
-/// would be charged to SSE alone.
-pub struct SseH1 {
-    requests: SendRequest<Empty<Bytes>>,
-    connection: Pin<Box<http1::Connection<TokioIo<Counted>, Empty<Bytes>>>>,
-    /// The library's connection must not be polled after its end.
-    ended: Option<Ended>,
-    body: Option<Incoming>,
+/// What the transport names.
+const PATH: &str = "HTTP/1.1 200 text/event-stream";
+
+/// Most interim responses before the one that was asked for. No server sends more than a hint or two.
+const INTERIM_MAX: usize = 8;
+
+/// Read by whoever waits for it, never by a task of its own: a hop between tasks would be charged to SSE
+/// alone.
+pub struct SseH1<S> {
+    stream: Counted<S>,
+    trips: RoundTrips,
+    buffer: Vec<u8>,
+    /// What of the buffer was read from the stream and is not used yet.
+    unread: Range<usize>,
+    body: Option<Body>,
     parser: Parser,
     host: String,
-    trips: RoundTrips,
+    path: Option<&'static str>,
+    /// Told again to whoever asks again.
+    ended: Option<Ended>,
 }
 
-impl SseH1 {
-    /// Opens the connection; nothing is sent yet.
-    pub async fn connect(server: SocketAddr) -> Result<Self, Ended> {
-        let (stream, trips) = Counted::connect(server).await?;
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (requests, connection) = handshake.map_err(|error| Ended::from_error(&error))?;
-        Ok(Self {
-            requests,
-            connection: Box::pin(connection),
-            ended: None,
+impl<S: ByteStream> SseH1<S> {
+    /// On an open connection; nothing is sent yet.
+    pub fn new(stream: Counted<S>, server: SocketAddr) -> Self {
+        Self {
+            trips: stream.trips(),
+            stream,
+            buffer: vec![0; READ_BUFFER_BYTES],
+            unread: 0..0,
             body: None,
             parser: Parser::new(),
             host: server.to_string(),
-            trips,
-        })
-    }
-
-    fn poll_connection(&mut self, cx: &mut Context<'_>) {
-        if self.ended.is_none()
-            && let Poll::Ready(result) = self.connection.as_mut().poll(cx)
-        {
-            self.ended =
-                Some(result.map_or_else(|error| Ended::from_error(&error), |()| Ended::Closed));
+            path: None,
+            ended: None,
         }
-    }
-
-    /// Why a request or a body failed: the kernel's reason, which the library gives to whichever of them
-    /// and the connection it tells first.
-    fn why(&self, error: &hyper::Error) -> Ended {
-        match (Ended::from_error(error), &self.ended) {
-            (Ended::Failed(_), Some(ended)) => ended.clone(),
-            (Ended::Failed(_), None) if error.is_incomplete_message() => Ended::Closed,
-            (ended, _) => ended,
-        }
-    }
-
-    /// The next piece of the body, or none at its proper end.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Ended>>> {
-        self.poll_connection(cx);
-        let Some(body) = &mut self.body else {
-            return Poll::Ready(None);
-        };
-        Poll::Ready(match ready!(Pin::new(body).poll_frame(cx)) {
-            Some(Ok(frame)) => Some(Ok(frame.into_data().unwrap_or_default())),
-            Some(Err(error)) => {
-                self.body = None;
-                let why = self.why(&error);
-                // The library tells the connection of it as a proper end.
-                self.ended = Some(why.clone());
-                Some(Err(why))
-            }
-            None => {
-                self.body = None;
-                None
-            }
-        })
     }
 
     async fn start(&mut self, ask: &Ask) -> Result<(), Ended> {
         let request = self.request(ask)?;
-        while let Some(piece) = poll_fn(|cx| self.poll_body(cx)).await {
-            piece?;
-        }
-        let ready = poll_fn(|cx| {
-            self.poll_connection(cx);
-            self.requests.poll_ready(cx)
+        poll_fn(|cx| self.poll_idle(cx)).await?;
+        self.send(request.as_bytes()).await?;
+        let head = self.head().await?;
+        let Head {
+            minor_version,
+            status,
+            ref media_type,
+            ..
+        } = head;
+        let came = format!("HTTP/1.{minor_version} {status} {media_type}");
+        self.body = Some(Body {
+            // A refusal in words is read over, so that the connection can be asked again.
+            events: came == PATH,
+            framing: head.framing,
+            keep_alive: head.keep_alive,
         });
-        ready.await.map_err(|error| self.why(&error))?;
-        let mut response = pin!(self.requests.send_request(request));
-        let response = poll_fn(|cx| {
-            self.poll_connection(cx);
-            response.as_mut().poll(cx)
-        });
-        let response = response.await.map_err(|error| self.why(&error))?;
-        if response.status() != StatusCode::OK {
-            return Err(Ended::Status(response.status().as_u16()));
+        if minor_version == 1 && status != 200 {
+            return Err(Ended::Status(status));
         }
-        if response.version() != Version::HTTP_11 {
-            let version = response.version();
-            return Err(Ended::Failed(format!(
-                "answered with {version:?}, not HTTP/1.1"
-            )));
-        }
-        let content_type = response.headers().get(header::CONTENT_TYPE);
-        if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
-            return Err(Ended::Failed(format!(
-                "answered with content type {content_type:?}, not text/event-stream"
-            )));
-        }
+        self.path = Some(hold_path(PATH, &came)?);
         self.parser = Parser::new();
-        self.body = Some(response.into_body());
         Ok(())
     }
 
-    fn request(&self, ask: &Ask) -> Result<Request<Empty<Bytes>>, Ended> {
+    fn request(&self, ask: &Ask) -> Result<String, Ended> {
         let (path, after) = match ask {
             Ask::Chat(ask) => (format!("/sse/chat?{}", query(ask)), ask.after),
             Ask::Feed(ask) => (format!("/sse/feed?{}", query(ask)), ask.after),
@@ -141,16 +97,176 @@ impl SseH1 {
                 ));
             }
         };
-        let mut request = Request::get(path)
-            .header(header::HOST, &self.host)
-            .header(header::ACCEPT, "text/event-stream")
-            .header(header::CACHE_CONTROL, "no-cache");
-        if let Some(after) = after {
-            request = request.header("last-event-id", EventId::to_string(&after));
+        let resume = after.map_or_else(String::new, |after: EventId| {
+            format!("last-event-id: {after}\r\n")
+        });
+        Ok(format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\
+             cache-control: no-cache\r\n{resume}\r\n",
+            self.host
+        ))
+    }
+
+    /// Reads what is left of the response before; then the connection must be quiet and alive.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if let Some(body) = &mut self.body {
+            body.events = false;
         }
-        request
-            .body(Empty::new())
-            .map_err(|error| Ended::Failed(error.to_string()))
+        ready!(self.poll_body(cx, &mut |_| ()))?;
+        match self.poll_end(cx) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended)),
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+
+    async fn send(&mut self, request: &[u8]) -> Result<(), Ended> {
+        let written = async {
+            self.stream.write_all(request).await?;
+            self.stream.flush().await
+        };
+        let written: std::io::Result<()> = written.await;
+        written.map_err(|error| self.end(Ended::from_error(&error)))
+    }
+
+    /// The head of the final response.
+    async fn head(&mut self) -> Result<Head, Ended> {
+        for _ in 0..=INTERIM_MAX {
+            let head = poll_fn(|cx| self.poll_head(cx)).await?;
+            if !head.is_interim() {
+                return Ok(head);
+            }
+        }
+        Err(self.end(Ended::Failed(format!(
+            "more than {INTERIM_MAX} interim responses"
+        ))))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Ended>> {
+        loop {
+            match Head::parse(&self.buffer[self.unread.clone()]) {
+                Ok(Some(head)) => {
+                    self.unread.start += head.length;
+                    return Poll::Ready(Ok(head));
+                }
+                Ok(None) => ready!(self.poll_fill(cx))?,
+                Err(ended) => return Poll::Ready(Err(self.end(ended))),
+            }
+        }
+    }
+
+    /// Reads the body to its proper end, which has come if there is none.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        deliver: &mut dyn FnMut(&str),
+    ) -> Poll<Result<(), Ended>> {
+        loop {
+            if let Some(ended) = &self.ended {
+                return Poll::Ready(Err(ended.clone()));
+            }
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(Ok(()));
+            };
+            let mut input = &self.buffer[self.unread.clone()];
+            let taken = body.take(&mut input, &mut self.parser, deliver);
+            self.unread.start = self.unread.end - input.len();
+            match taken {
+                Ok(Taken::All) => ready!(self.poll_fill(cx))?,
+                Ok(Taken::ToTheEnd) => {
+                    self.ended = (!body.keep_alive).then_some(Ended::Closed);
+                    self.body = None;
+                }
+                Err(ended) => return Poll::Ready(Err(self.end(ended))),
+            }
+        }
+    }
+
+    /// Between two answers, only the connection's own end is of interest.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let filled = if self.unread.is_empty() {
+            ready!(self.poll_fill(cx))
+        } else {
+            Ok(())
+        };
+        Poll::Ready(match filled {
+            Ok(()) => self.end(Ended::Failed("bytes came that nobody asked for".into())),
+            Err(ended) => ended,
+        })
+    }
+
+    /// Reads once from the stream, behind what is unread: nothing while a body is read, part of a head
+    /// else.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if let Some(ended) = &self.ended {
+            return Poll::Ready(Err(ended.clone()));
+        }
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+        } else if self.unread.end == self.buffer.len() {
+            if self.unread.start == 0 && self.buffer.len() >= HEAD_BYTES_MAX {
+                return Poll::Ready(Err(self.end(Ended::Failed(format!(
+                    "the response's head is larger than {HEAD_BYTES_MAX} bytes"
+                )))));
+            }
+            self.buffer.drain(..self.unread.start);
+            self.unread = 0..self.unread.len();
+            self.buffer.resize(HEAD_BYTES_MAX, 0);
+        }
+        let mut space = ReadBuf::new(&mut self.buffer[self.unread.end..]);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space));
+        let count = space.filled().len();
+        self.unread.end += count;
+        Poll::Ready(match read {
+            Ok(()) if count > 0 => Ok(()),
+            Ok(()) => Err(self.end(Ended::Closed)),
+            Err(error) => Err(self.end(Ended::from_error(&error))),
+        })
+    }
+
+    fn end(&mut self, ended: Ended) -> Ended {
+        self.ended = Some(ended.clone());
+        ended
+    }
+}
+
+/// The response that is being read.
+struct Body {
+    framing: Framing,
+    /// Whether it is the stream that was asked for.
+    events: bool,
+    /// Whether the connection outlives it.
+    keep_alive: bool,
+}
+
+/// How far the input went.
+enum Taken {
+    All,
+    ToTheEnd,
+}
+
+impl Body {
+    /// Takes from the front of `input` and delivers what is complete.
+    fn take(
+        &mut self,
+        input: &mut &[u8],
+        parser: &mut Parser,
+        deliver: &mut dyn FnMut(&str),
+    ) -> Result<Taken, Ended> {
+        loop {
+            match self.framing.next(input) {
+                Ok(Piece::Data(bytes)) if self.events => parser
+                    .push(bytes, &mut |event| deliver(event.data))
+                    .map_err(|overflow| Ended::Failed(overflow.to_string()))?,
+                Ok(Piece::Data(_)) => {}
+                Ok(Piece::More) => return Ok(Taken::All),
+                Ok(Piece::End) => return Ok(Taken::ToTheEnd),
+                Err(malformed) => {
+                    return Err(Ended::Failed(format!(
+                        "the body is not in the chunked coding: {malformed}"
+                    )));
+                }
+            }
+        }
     }
 }
 
@@ -170,31 +286,15 @@ fn query(ask: &impl serde::Serialize) -> String {
     query.finish()
 }
 
-impl Wire for SseH1 {
+impl<S: ByteStream> Wire for SseH1<S> {
     fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>> {
         Box::pin(self.start(ask))
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, deliver: &mut dyn FnMut(&str)) -> Poll<Ended> {
-        loop {
-            match ready!(self.poll_body(cx)) {
-                Some(Ok(bytes)) => {
-                    if self
-                        .parser
-                        .push(&bytes, &mut |event| deliver(event.data))
-                        .is_err()
-                    {
-                        return Poll::Ready(Ended::Failed(
-                            "an event is larger than the parser's bound".into(),
-                        ));
-                    }
-                }
-                Some(Err(ended)) => return Poll::Ready(ended),
-                None => {
-                    // Between two answers: only the connection's own end is of interest.
-                    return self.ended.clone().map_or(Poll::Pending, Poll::Ready);
-                }
-            }
+        match ready!(self.poll_body(cx, deliver)) {
+            Ok(()) => self.poll_end(cx),
+            Err(ended) => Poll::Ready(ended),
         }
     }
 
@@ -206,4 +306,22 @@ impl Wire for SseH1 {
     fn round_trips(&self) -> u32 {
         self.trips.count()
     }
+
+    fn path(&self) -> Option<&'static str> {
+        self.path
+    }
 }
+
+/// The server's side: a response without an end, one chunk a message, as hyper writes them.
+pub const SCRIPT: Script = Script {
+    answer: |_| {
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n\
+          x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n\
+          date: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n"
+            .to_vec()
+    },
+    frame: |payload| {
+        let event = frame(None, None, payload);
+        [format!("{:X}\r\n", event.len()).as_bytes(), &event, b"\r\n"].concat()
+    },
+};

@@ -9,34 +9,90 @@ use futures_util::{SinkExt, StreamExt};
 use pushbench_server::contract::ask::Ask;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Error, Message, error::ProtocolError, protocol::WebSocketConfig},
+    tungstenite::{
+        Error, Message,
+        error::ProtocolError,
+        handshake::derive_accept_key,
+        protocol::{
+            WebSocketConfig,
+            frame::{
+                Frame,
+                coding::{Data, OpCode},
+            },
+        },
+    },
 };
 
 use super::{
-    Ended, Pending, Wire,
-    counted::{Counted, RoundTrips},
+    Ended, Pending, READ_BUFFER_BYTES, Script, Wire,
+    counted::{ByteStream, Counted, RoundTrips},
+    hold_path,
 };
 
-/// The client's read buffer: the library's 128 KiB is cleared at each read and would be billed to the
-/// transport (22 against 6 µs a message); a token is far smaller than this.
-const READ_BUFFER_BYTES: usize = 4_096;
+/// What the transport names.
+const PATH: &str = "HTTP/1.1 101 websocket";
 
 /// One WebSocket.
-pub struct WsH1 {
-    socket: WebSocketStream<Counted>,
+pub struct WsH1<S> {
+    socket: WebSocketStream<Counted<S>>,
     trips: RoundTrips,
+    path: &'static str,
 }
 
-impl WsH1 {
-    /// Connects and upgrades.
-    pub async fn connect(server: SocketAddr) -> Result<Self, Ended> {
-        let (stream, trips) = Counted::connect(server).await?;
+impl<S: ByteStream> WsH1<S> {
+    /// Upgrades an open connection.
+    pub async fn upgrade(stream: Counted<S>, server: SocketAddr) -> Result<Self, Ended> {
+        let trips = stream.trips();
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
         let url = format!("ws://{server}/ws");
         let upgraded = client_async_with_config(url, stream, Some(config)).await;
-        let (socket, _) = upgraded.map_err(ended)?;
-        Ok(Self { socket, trips })
+        let (socket, response) = upgraded.map_err(not_upgraded)?;
+        Ok(Self {
+            socket,
+            trips,
+            path: hold_path(PATH, &path(&response))?,
+        })
     }
+}
+
+/// What ran, by the answer to the upgrade.
+fn path<B>(response: &hyper::Response<B>) -> String {
+    let (status, headers) = (response.status().as_u16(), response.headers());
+    let word = |name: &str| {
+        let value = headers.get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+    };
+    let mut path = format!("{:?} {status}", response.version());
+    // Until it is upgraded, the connection speaks what the content type says.
+    let kind = if status == 101 {
+        "upgrade"
+    } else {
+        "content-type"
+    };
+    path.extend(word(kind).map(|kind| format!(" {kind}")));
+    // Nothing of the kind was asked for, and frames would mean something else (RFC 6455 §9.1).
+    path.extend(word("sec-websocket-extensions").map(|extensions| format!(" with {extensions}")));
+    path
+}
+
+/// Why there is no WebSocket: a refusal has a status of its own, all else is another path.
+fn not_upgraded(error: Error) -> Ended {
+    use ProtocolError::*;
+    let came = match error {
+        Error::Http(response) if !response.status().is_success() => {
+            return Ended::Status(response.status().as_u16());
+        }
+        Error::Http(response) => path(&response),
+        Error::Protocol(
+            reason @ (WrongHttpVersion
+            | MissingUpgradeWebSocketHeader
+            | MissingConnectionUpgradeHeader
+            | SecWebSocketAcceptKeyMismatch
+            | SecWebSocketSubProtocolError(_)),
+        ) => format!("an answer that is none ({reason})"),
+        other => return ended(other),
+    };
+    hold_path(PATH, &came).err().unwrap_or(Ended::Closed)
 }
 
 fn ended(error: Error) -> Ended {
@@ -49,7 +105,7 @@ fn ended(error: Error) -> Ended {
     }
 }
 
-impl Wire for WsH1 {
+impl<S: ByteStream> Wire for WsH1<S> {
     fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>> {
         Box::pin(async move {
             let text =
@@ -84,4 +140,34 @@ impl Wire for WsH1 {
     fn round_trips(&self) -> u32 {
         self.trips.count()
     }
+
+    fn path(&self) -> Option<&'static str> {
+        Some(self.path)
+    }
 }
+
+/// The server's side: the upgrade, then a text frame a message, unmasked (RFC 6455 §5.1, §5.2).
+pub const SCRIPT: Script = Script {
+    answer: |sent| {
+        let text = String::from_utf8_lossy(sent);
+        let key = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        // What comes later is the ask, which nothing but messages answers.
+        key.map_or_else(Vec::new, |key| {
+            let accept = derive_accept_key(key.as_bytes());
+            format!(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-accept: {accept}\r\n\r\n"
+            )
+            .into_bytes()
+        })
+    },
+    frame: |payload| {
+        let mut frame = Vec::new();
+        let text = Frame::message(payload.to_owned(), OpCode::Data(Data::Text), true);
+        // Writing to memory cannot fail.
+        let _ = text.format(&mut frame);
+        frame
+    },
+};

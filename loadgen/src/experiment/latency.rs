@@ -212,6 +212,9 @@ impl Settings {
         let tally = crowd.tally();
         let of_server = bench.take_stats(stats)?;
         let recorder = &tally.recorder;
+        if let Some(path) = tally.path {
+            bench.setting("path", path);
+        }
         for (name, histogram) in [
             ("token_latency", &recorder.latency),
             ("service", &recorder.service),

@@ -8,6 +8,7 @@ pub mod chat;
 pub mod client;
 pub mod command;
 pub mod experiment;
+pub mod floor;
 pub mod ledger;
 pub mod meter;
 pub mod plan;

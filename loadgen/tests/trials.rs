@@ -117,6 +117,11 @@ fn check(trial: &Trial, record: &Record, directory: &Path) {
     }
     let effective = |name: &str| record.settings.get(name).map(String::as_str);
     assert_eq!(effective("transport"), Some(trial.arm.transport.name()));
+    let path = match trial.arm.transport {
+        Transport::SseH1 => "HTTP/1.1 200 text/event-stream",
+        Transport::WsH1 => "HTTP/1.1 101 websocket",
+    };
+    assert_eq!(effective("path"), Some(path), "as the wire had it");
     assert_eq!(
         effective("nodelay"),
         Some("false"),

@@ -4,6 +4,8 @@
 //! What is injected is drawn by another process, from a seed that this one does not hold, and told only
 //! when the measurement is closed.
 
+pub mod overhead;
+
 use crate::bench::Site;
 
 /// Where checks are run, and how thoroughly.

@@ -209,6 +209,26 @@ async fn a_body_that_breaks_off_or_off_its_framing_is_no_proper_end() {
 }
 
 #[tokio::test]
+async fn what_is_no_stream_delivers_nothing_and_a_close_is_taken_at_its_word() {
+    let refusal = "HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\ndata: 9\n\n";
+    let elsewhere = server(&[refusal], Then::Close, false).await;
+    let mut wire = soon(client::connect(Transport::SseH1, elsewhere))
+        .await
+        .unwrap();
+    assert_eq!(soon(wire.ask(&feed())).await, Err(Ended::Status(503)));
+    let heard = receive(wire.as_mut(), 1).await;
+    assert_eq!(heard, (Vec::new(), Some(Ended::Closed)));
+
+    // The server says that it will close, and has not yet.
+    let last = ok("content-length: 9\r\nconnection: close\r\n\r\ndata: 1\n\n");
+    let elsewhere = server(&[&last], Then::Hold, false).await;
+    let mut wire = ask(Transport::SseH1, elsewhere).await.unwrap();
+    let heard = receive(wire.as_mut(), 2).await;
+    assert_eq!(heard, (vec!["1".into()], Some(Ended::Closed)));
+    assert_eq!(soon(wire.ask(&feed())).await, Err(Ended::Closed));
+}
+
+#[tokio::test]
 async fn heads_that_cannot_be_read_or_have_no_end_are_refused() {
     let long = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(20_000));
     let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(20);

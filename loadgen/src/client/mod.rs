@@ -5,6 +5,7 @@ pub mod chunked;
 mod counted;
 mod head;
 mod memory;
+mod polled;
 mod sse_h1;
 mod ws_h1;
 

@@ -1,24 +1,27 @@
 //! `ws-h1`: a WebSocket by upgrade of an HTTP/1.1 connection (RFC 6455).
 
 use std::{
+    future::poll_fn,
+    io,
     net::SocketAddr,
     task::{Context, Poll, ready},
 };
 
-use futures_util::{SinkExt, StreamExt};
 use pushbench_server::contract::ask::Ask;
-use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
-    tungstenite::{
-        Error, Message,
-        error::ProtocolError,
-        handshake::derive_accept_key,
-        protocol::{
-            WebSocketConfig,
-            frame::{
-                Frame,
-                coding::{Data, OpCode},
-            },
+use tokio_tungstenite::tungstenite::{
+    self, Error, Message, WebSocket,
+    client::IntoClientRequest,
+    error::ProtocolError,
+    handshake::{
+        HandshakeError,
+        client::{ClientHandshake, Response},
+        derive_accept_key,
+    },
+    protocol::{
+        WebSocketConfig,
+        frame::{
+            Frame,
+            coding::{Data, OpCode},
         },
     },
 };
@@ -27,14 +30,17 @@ use super::{
     Ended, Pending, READ_BUFFER_BYTES, Script, Wire,
     counted::{ByteStream, Counted, RoundTrips},
     hold_path,
+    polled::Polled,
 };
 
 /// What the transport names.
 const PATH: &str = "HTTP/1.1 101 websocket";
 
+type Socket<S> = WebSocket<Polled<Counted<S>>>;
+
 /// One WebSocket.
 pub struct WsH1<S> {
-    socket: WebSocketStream<Counted<S>>,
+    socket: Socket<S>,
     trips: RoundTrips,
     path: &'static str,
 }
@@ -43,16 +49,67 @@ impl<S: ByteStream> WsH1<S> {
     /// Upgrades an open connection.
     pub async fn upgrade(stream: Counted<S>, server: SocketAddr) -> Result<Self, Ended> {
         let trips = stream.trips();
-        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
-        let url = format!("ws://{server}/ws");
-        let upgraded = client_async_with_config(url, stream, Some(config)).await;
-        let (socket, response) = upgraded.map_err(not_upgraded)?;
+        let (socket, response) = shake_hands(stream, server).await.map_err(not_upgraded)?;
         Ok(Self {
             socket,
             trips,
             path: hold_path(PATH, &path(&response))?,
         })
     }
+}
+
+async fn shake_hands<S: ByteStream>(
+    stream: Counted<S>,
+    server: SocketAddr,
+) -> Result<(Socket<S>, Response), Error> {
+    let request = format!("ws://{server}/ws").into_client_request()?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    let stream = Polled::new(stream);
+    let mut open = Some(ClientHandshake::start(stream, request, Some(config))?);
+    let shaken = poll_fn(|cx| {
+        let Some(mut handshake) = open.take() else {
+            return Poll::Pending;
+        };
+        handshake.get_mut().get_mut().wake(cx);
+        match handshake.handshake() {
+            Ok(upgraded) => Poll::Ready(Ok(upgraded)),
+            Err(HandshakeError::Failure(error)) => Poll::Ready(Err(error)),
+            Err(HandshakeError::Interrupted(handshake)) => {
+                open = Some(handshake);
+                Poll::Pending
+            }
+        }
+    });
+    shaken.await
+}
+
+/// Lets the library act on the socket; pending where it would block, until `cx` is woken.
+fn poll<S: ByteStream, T>(
+    socket: &mut Socket<S>,
+    cx: &Context<'_>,
+    act: impl FnOnce(&mut Socket<S>) -> tungstenite::Result<T>,
+) -> Poll<tungstenite::Result<T>> {
+    socket.get_mut().wake(cx);
+    match act(socket) {
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+/// Queues something and waits until it is written.
+async fn send<S: ByteStream>(
+    socket: &mut Socket<S>,
+    queue: impl FnOnce(&mut Socket<S>) -> tungstenite::Result<()>,
+) -> tungstenite::Result<()> {
+    let mut queue = Some(queue);
+    poll_fn(|cx| {
+        poll(socket, cx, |socket| {
+            // What is queued stays queued where writing would block.
+            queue.take().map_or(Ok(()), |queue| queue(socket))?;
+            socket.flush()
+        })
+    })
+    .await
 }
 
 /// What ran, by the answer to the upgrade.
@@ -100,7 +157,6 @@ fn ended(error: Error) -> Ended {
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Closed,
-        Error::Http(response) => Ended::Status(response.status().as_u16()),
         other => Ended::from_error(&other),
     }
 }
@@ -110,8 +166,8 @@ impl<S: ByteStream> Wire for WsH1<S> {
         Box::pin(async move {
             let text =
                 serde_json::to_string(ask).map_err(|error| Ended::Failed(error.to_string()))?;
-            self.socket
-                .send(Message::Text(text.into()))
+            let text = Message::Text(text.into());
+            send(&mut self.socket, |socket| socket.write(text))
                 .await
                 .map_err(ended)
         })
@@ -119,11 +175,11 @@ impl<S: ByteStream> Wire for WsH1<S> {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, deliver: &mut dyn FnMut(&str)) -> Poll<Ended> {
         loop {
-            match ready!(self.socket.poll_next_unpin(cx)) {
-                Some(Ok(Message::Text(text))) => deliver(&text),
-                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ended::Closed),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(ended(error)),
+            match ready!(poll(&mut self.socket, cx, WebSocket::read)) {
+                Ok(Message::Text(text)) => deliver(&text),
+                Ok(Message::Close(_)) => return Poll::Ready(Ended::Closed),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(ended(error)),
             }
         }
     }
@@ -131,8 +187,14 @@ impl<S: ByteStream> Wire for WsH1<S> {
     fn close(mut self: Box<Self>) -> Pending<'static, ()> {
         Box::pin(async move {
             // The peer may be gone already, which is an end as well.
-            if self.socket.close(None).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
+            if send(&mut self.socket, |socket| socket.close(None))
+                .await
+                .is_ok()
+            {
+                while poll_fn(|cx| poll(&mut self.socket, cx, WebSocket::read))
+                    .await
+                    .is_ok()
+                {}
             }
         })
     }

@@ -16,6 +16,7 @@ use hdrhistogram::{
 use pushbench::{
     arm::{Arm, Factors},
     bench::{Bench, Site},
+    calibrate::{Effort, Lab, overhead},
     experiment::Experiment,
     ledger::Ledger,
     trial::{self, Trial},
@@ -197,6 +198,31 @@ async fn latency_counts_round_trips_and_loses_no_token() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_generators_own_cost_is_measured_and_judged_on_every_transport() {
+    let directory = tempfile::tempdir().unwrap();
+    let lab = Lab {
+        site: site(directory.path()),
+        effort: Effort::Quick,
+    };
+    let (check, client_us) = overhead::check(&lab).await.unwrap();
+    let names = Transport::ALL.map(Transport::name);
+    assert!(client_us.keys().eq(names.iter()), "{client_us:?}");
+    assert_eq!((check.number, check.name.as_str()), (8, "overhead"));
+    let subjects: Vec<_> = check.rows.iter().map(|row| row.subject.as_str()).collect();
+    let expected = [
+        "null transport",
+        "recording, sse-h1",
+        "recording, ws-h1",
+        "clients of sse-h1 and ws-h1",
+    ];
+    assert_eq!(subjects, expected);
+    // The trials' own files are gone.
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    // For whoever looks: the figures are this machine's, and this build's.
+    eprintln!("{:#?}", check.rows);
 }
 
 #[tokio::test]

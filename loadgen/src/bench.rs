@@ -19,6 +19,7 @@ use pushbench_server::{
     contract::{event_id::EventId, transport::Transport},
     control::{Launch, Stats},
     counters::Counter,
+    faults::Faults,
     hub::FEED,
     pacer::Pacer,
     sys,
@@ -55,6 +56,8 @@ pub struct Bench {
     pub seed: u64,
     /// Real traffic, if it is replayed.
     pub trace: Option<Arc<Trace>>,
+    /// What the server is to do wrong on purpose; nothing but in a calibration.
+    pub faults: Faults,
     /// The generator's one pacer.
     pub pacer: Pacer,
     /// Fills up.
@@ -132,6 +135,7 @@ impl Bench {
             arm,
             seed,
             trace,
+            faults: Faults::default(),
             pacer,
             record,
             site,
@@ -151,13 +155,17 @@ impl Bench {
             invalid: Vec::new(),
             ..self.record.clone()
         };
-        Self::new(
+        let aside = Self::new(
             self.arm.clone(),
             self.seed,
             self.trace.clone(),
             record,
             self.site.clone(),
-        )
+        )?;
+        Ok(Self {
+            faults: self.faults.clone(),
+            ..aside
+        })
     }
 
     /// Starts the arm's server, the next epoch of this trial.
@@ -197,6 +205,7 @@ impl Bench {
             feed_envelope: factors.envelope,
             cores: self.site.server_cores.clone(),
             counters: self.scratch.path().join(format!("counters-{}", self.epoch)),
+            faults: self.faults.clone(),
         };
         let server =
             ServerProcess::start(&self.site.server_binary, &launch, self.scratch.path()).await?;

@@ -13,6 +13,7 @@ use std::{
 use pushbench_server::{
     control::{Command, Launch, Ready, Reply, Stats},
     counters::Counters,
+    faults::Truth,
     sys,
 };
 use tokio::{
@@ -153,7 +154,7 @@ impl ServerProcess {
     pub async fn command(&mut self, command: Command) -> Result<u64, ServerError> {
         match self.ask(&command).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Stats(_) => Ok(0),
+            Reply::Stats(_) | Reply::Truth(_) => Ok(0),
             Reply::Refused(reason) => Err(ServerError::Refused {
                 command: format!("{command:?}"),
                 reason,
@@ -171,6 +172,20 @@ impl ServerProcess {
             Reply::Stats(stats) => Ok(*stats),
             other => Err(ServerError::Refused {
                 command: format!("{command:?}"),
+                reason: format!("{other:?}"),
+            }),
+        }
+    }
+
+    /// What it did wrong on purpose. To be asked when the measurement is closed.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub async fn disclose(&mut self) -> Result<Truth, ServerError> {
+        match self.ask(&Command::Disclose).await? {
+            Reply::Truth(truth) => Ok(*truth),
+            other => Err(ServerError::Refused {
+                command: format!("{:?}", Command::Disclose),
                 reason: format!("{other:?}"),
             }),
         }

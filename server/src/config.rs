@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     contract::{event_id::EventId, message::Envelope},
+    faults::Faults,
     limits::Limits,
 };
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub nodelay: bool,
     /// From one event of the articles' demo to the next: a second, as published.
     pub articles_period: Duration,
+    /// What is done wrong on purpose, for a calibration; none otherwise.
+    pub faults: Faults,
 }
 
 impl Default for Config {
@@ -52,6 +55,7 @@ impl Default for Config {
             ws_read_buffer: 4 * 1_024,
             nodelay: true,
             articles_period: Duration::from_secs(1),
+            faults: Faults::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{contract::clock::now_ns, counters::Counter, meters::Meters, sys};
+use crate::{contract::clock::now_ns, counters::Counter, faults::Injector, meters::Meters, sys};
 
 /// A connection, shared by its [`Io`], the handlers that stream on it and the [`Register`].
 #[derive(Debug)]
@@ -112,7 +112,12 @@ pub struct Register {
 
 impl Register {
     /// Enters a connection; it leaves when the [`Io`] is dropped.
-    pub fn enter(self: &Arc<Self>, stream: TcpStream, meters: Arc<Meters>) -> Io {
+    pub fn enter(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        meters: Arc<Meters>,
+        faults: Option<&Injector>,
+    ) -> Io {
         let connection = Arc::new(Connection {
             stream,
             meters,
@@ -124,6 +129,7 @@ impl Register {
             connection,
             slot,
             register: self.clone(),
+            _hoard: faults.and_then(Injector::hoard),
         }
     }
 
@@ -151,6 +157,8 @@ pub struct Io {
     connection: Arc<Connection>,
     slot: usize,
     register: Arc<Register>,
+    /// Held for nothing but its size.
+    _hoard: Option<Box<[u8]>>,
 }
 
 impl Io {

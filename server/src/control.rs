@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -14,6 +15,7 @@ use crate::{
     config::Config,
     contract::{clock::now_ns, event_id::EventId, message::Envelope},
     counters::Counter,
+    faults::{Faults, Truth},
     limits::Limits,
     shared::Shared,
 };
@@ -42,6 +44,10 @@ pub struct Launch {
     pub cores: Vec<usize>,
     /// File of the counters, created by the parent.
     pub counters: PathBuf,
+    /// What is done wrong on purpose. Left out when there is none, so that a build from before there were
+    /// any can be started too.
+    #[serde(default, skip_serializing_if = "Faults::none")]
+    pub faults: Faults,
 }
 
 impl Launch {
@@ -62,6 +68,7 @@ impl Launch {
             feed_envelope: self.feed_envelope,
             ws_read_buffer: self.ws_read_buffer,
             nodelay: self.nodelay,
+            faults: self.faults.clone(),
             ..Config::default()
         }
     }
@@ -96,6 +103,10 @@ pub enum Command {
     Stats,
     /// Reset every live connection at once.
     Cut,
+    /// Reset some of the live connections; how many and which is drawn, and told by `disclose`.
+    CutSome,
+    /// Answer with what was done wrong on purpose: the measurement is closed.
+    Disclose,
     /// End the feed and all turns; subscribers are told the last message.
     End,
 }
@@ -108,6 +119,8 @@ pub enum Reply {
     Done(u64),
     /// To `mark` and `stats`.
     Stats(Box<Stats>),
+    /// To `disclose`.
+    Truth(Box<Truth>),
     /// Not a command, or it cannot be followed.
     Refused(String),
 }
@@ -185,11 +198,30 @@ fn follow(shared: &Arc<Shared>, command: Command) -> Reply {
             shared.meters.counters.add(Counter::Cut, cut);
             Reply::Done(cut)
         }
+        Command::CutSome => {
+            cut_some(shared);
+            Reply::Done(0)
+        }
+        Command::Disclose => Reply::Truth(Box::new(shared.faults.truth())),
         Command::End => {
             shared.end_streams();
             Reply::Done(0)
         }
     }
+}
+
+/// The parent is not to know how many: they are counted among the faults, not among the counters, which it
+/// can read.
+fn cut_some(shared: &Shared) {
+    let mut live = shared.register.all();
+    let mut random = rand::rng();
+    let count = shared.faults.draw_cut(live.len(), &mut random);
+    let (drawn, _) = live.partial_shuffle(&mut random, count);
+    let cut = drawn
+        .iter()
+        .filter(|connection| connection.reset().is_ok())
+        .count();
+    shared.faults.note_cut(cut as u64);
 }
 
 fn stats(shared: &Shared) -> Stats {

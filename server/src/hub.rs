@@ -21,6 +21,7 @@ use crate::{
         message::{Envelope, Stamps, encode},
     },
     counters::Counter,
+    faults::{Injector, Stage},
     history::{History, Read},
     meters::Meters,
 };
@@ -61,6 +62,7 @@ pub struct Topic {
     envelope: Envelope,
     known_limit: usize,
     meters: Arc<Meters>,
+    faults: Option<Arc<Injector>>,
     state: Mutex<State>,
 }
 
@@ -107,6 +109,7 @@ impl Topic {
         history: usize,
         known_limit: usize,
         meters: Arc<Meters>,
+        faults: Option<Arc<Injector>>,
     ) -> Arc<Self> {
         let state = State {
             history: History::new(history),
@@ -121,6 +124,7 @@ impl Topic {
             envelope,
             known_limit,
             meters,
+            faults,
             state: Mutex::new(state),
         })
     }
@@ -134,12 +138,17 @@ impl Topic {
             }
             let seq = state.history.last() + 1;
             let sent_at = now_ns();
-            let stamps = Stamps {
+            let mut stamps = Stamps {
                 stream: self.stream,
                 seq,
                 scheduled_at,
                 sent_at,
             };
+            if let Some(faults) = &self.faults {
+                faults.begin(sent_at);
+                stamps.scheduled_at = faults.stamp(scheduled_at);
+                stamps.sent_at = faults.stamp(sent_at);
+            }
             state.history.push(Arc::new(Message {
                 id: self.id(seq),
                 sent_at,
@@ -223,12 +232,15 @@ impl Topic {
         self.meters.counters.count(Counter::Subscribed);
         let after = asked + missing;
         let stranger = subscriber.is_none();
+        let stage = self.faults.clone();
+        let stage = stage.map(|faults| Box::new(Stage::new(faults, subscriber)));
         let subscription = Subscription {
             topic: self.clone(),
             slot,
             after,
             stranger,
             stopped: false,
+            stage,
         };
         Ok(Joined {
             after: self.id(after),
@@ -271,11 +283,22 @@ pub struct Subscription {
     after: u64,
     stranger: bool,
     stopped: bool,
+    /// What is done wrong on purpose to what it yields.
+    stage: Option<Box<Stage>>,
 }
 
 impl Subscription {
     /// The next item, or pending with the waker kept.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        let Some(mut stage) = self.stage.take() else {
+            return self.poll_log(cx);
+        };
+        let item = stage.next(Some(cx), |cx| self.log(cx));
+        self.stage = Some(stage);
+        item.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_log(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         let topic = self.topic.clone();
         let mut state = topic.lock();
         if let Some(item) = self.advance(&state) {
@@ -294,6 +317,22 @@ impl Subscription {
 
     /// The next item, if there is one now.
     pub fn try_next(&mut self) -> Option<Item> {
+        let Some(mut stage) = self.stage.take() else {
+            return self.log(None);
+        };
+        let item = stage.next(None, |cx| self.log(cx));
+        self.stage = Some(stage);
+        item
+    }
+
+    /// What the log has next; with a context, the task is woken when it has something.
+    fn log(&mut self, cx: Option<&mut Context<'_>>) -> Option<Item> {
+        if let Some(cx) = cx {
+            return match self.poll_log(cx) {
+                Poll::Ready(item) => Some(item),
+                Poll::Pending => None,
+            };
+        }
         let topic = self.topic.clone();
         let state = topic.lock();
         self.advance(&state)
@@ -353,7 +392,7 @@ mod tests {
     fn topic(history: usize) -> (Arc<Topic>, Arc<Meters>) {
         let meters = Arc::new(Meters::new(Counters::private().unwrap()));
         (
-            Topic::new((1, 0), Envelope::Minimal, history, 2, meters.clone()),
+            Topic::new((1, 0), Envelope::Minimal, history, 2, meters.clone(), None),
             meters,
         )
     }

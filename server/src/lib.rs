@@ -8,6 +8,7 @@ pub mod contract;
 pub mod control;
 pub mod corpus;
 pub mod counters;
+pub mod faults;
 pub mod guard;
 pub mod history;
 pub mod hub;

@@ -20,6 +20,7 @@ use crate::{
     connection::Io,
     contract::clock::now_ns,
     counters::{Counter, Counters},
+    faults::{Injector, TooDense},
     hub::{FEED, Topic},
     meters::Meters,
     pacer::Pacer,
@@ -52,6 +53,9 @@ pub enum StartError {
     /// No timer.
     #[error("cannot start the pacer: {0}")]
     Pacer(io::Error),
+    /// Faults that cannot be told apart.
+    #[error(transparent)]
+    Faults(#[from] TooDense),
 }
 
 impl Server {
@@ -85,6 +89,10 @@ impl Server {
             .collect();
         let pacer = Pacer::start().map_err(StartError::Pacer)?;
         let meters = Arc::new(Meters::new(counters));
+        // The system seeds it, and nobody outside this process can know what is drawn.
+        let faults = Injector::draw(&config.faults, pacer.clone(), &mut rand::rng())?;
+        let faults = Arc::new(faults);
+        let injected = (!config.faults.none()).then(|| faults.clone());
         let limits = config.limits;
         let feed = Topic::new(
             (config.epoch, FEED),
@@ -92,6 +100,7 @@ impl Server {
             limits.feed_history,
             limits.known_subscribers,
             meters.clone(),
+            injected,
         );
         let turns = Arc::new(Turns::new(limits, meters.clone()));
         let stop = watch::Sender::new(false);
@@ -99,6 +108,7 @@ impl Server {
             config,
             meters,
             pacer,
+            faults,
             register: Arc::default(),
             feed,
             turns,
@@ -179,6 +189,7 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
     // Out of open files, accepting fails at once and for as long as it lasts: pause, do not spin.
     const PAUSE: Duration = Duration::from_millis(50);
     let counters = &shared.meters.counters;
+    let injected = shared.injected();
     loop {
         match listener.accept().await {
             Ok(_) if shared.register.live() >= shared.config.limits.connections => {
@@ -187,7 +198,9 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
             Ok((stream, _)) => {
                 counters.count(Counter::Accepted);
                 // Entered here, not in its task: a burst must not outrun the count it is held to.
-                let io = shared.register.enter(stream, shared.meters.clone());
+                let io = shared
+                    .register
+                    .enter(stream, shared.meters.clone(), injected.as_deref());
                 tokio::spawn(serve(io, app.clone(), shared.clone()));
             }
             Err(error) => {

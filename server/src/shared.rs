@@ -13,6 +13,7 @@ use crate::{
         notice::Notice,
     },
     counters::Counter,
+    faults::Injector,
     hub::{FEED, Joined, Subscription, TooManyKnown, Topic},
     meters::Meters,
     pacer::Pacer,
@@ -29,6 +30,8 @@ pub struct Shared {
     pub meters: Arc<Meters>,
     /// The process's one pacer.
     pub pacer: Pacer,
+    /// What is done wrong on purpose, as drawn.
+    pub faults: Arc<Injector>,
     /// Live connections.
     pub register: Arc<Register>,
     /// The one feed.
@@ -89,6 +92,7 @@ impl Shared {
                 limits.turn_history,
                 limits.known_subscribers,
                 self.meters.clone(),
+                self.injected(),
             )
         })?;
         let joined = topic.subscribe(None, None)?;
@@ -165,7 +169,13 @@ impl Shared {
         Source {
             pacer: self.pacer.clone(),
             meters: self.meters.clone(),
+            faults: self.injected(),
         }
+    }
+
+    /// The faults, if there are any; nobody else is to pay for asking.
+    pub fn injected(&self) -> Option<Arc<Injector>> {
+        (!self.config.faults.none()).then(|| self.faults.clone())
     }
 
     /// Ends the feed and every turn, those to come as well; subscribers read what is left and the

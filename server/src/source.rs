@@ -7,6 +7,7 @@ use crate::{
     contract::{ask::ChatAsk, clock::now_ns},
     corpus::{self, Language},
     counters::Counter,
+    faults::Injector,
     hub::Topic,
     meters::Meters,
     pacer::Pacer,
@@ -23,6 +24,8 @@ pub struct Source {
     pub pacer: Pacer,
     /// Where pacer lag is recorded.
     pub meters: Arc<Meters>,
+    /// What is done wrong on purpose, if anything.
+    pub faults: Option<Arc<Injector>>,
 }
 
 impl Source {
@@ -55,11 +58,17 @@ impl Source {
     /// Publishes `rate` messages a second until the feed ends.
     pub async fn feed(self, topic: Arc<Topic>, rate: f64) {
         let start_ns = now_ns();
+        if let Some(faults) = &self.faults {
+            faults.begin(start_ns);
+        }
         // English and Chinese by turns, so that one feed has both kinds of token.
         let texts = corpus::stream(Language::En, 0).zip(corpus::stream(Language::Zh, 0));
         for (text, k) in texts.flat_map(|(en, zh)| [en, zh]).zip(1_u64..) {
             let due_ns = start_ns + (k as f64 * 1e9 / rate) as u64;
             self.wait(due_ns).await;
+            if let Some(faults) = &self.faults {
+                faults.stall(start_ns);
+            }
             if topic.ended() {
                 return;
             }

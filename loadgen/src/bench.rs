@@ -155,17 +155,15 @@ impl Bench {
             invalid: Vec::new(),
             ..self.record.clone()
         };
-        let aside = Self::new(
+        let mut aside = Self::new(
             self.arm.clone(),
             self.seed,
             self.trace.clone(),
             record,
             self.site.clone(),
         )?;
-        Ok(Self {
-            faults: self.faults.clone(),
-            ..aside
-        })
+        aside.faults = self.faults.clone();
+        Ok(aside)
     }
 
     /// Starts the arm's server, the next epoch of this trial.

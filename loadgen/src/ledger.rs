@@ -1,8 +1,9 @@
-//! A subscriber's own account of what reached it: gaps, repeats and what the server said it dropped.
+//! A subscriber's own account of what reached it: gaps, repeats, what came late and what the server said
+//! it dropped.
 //!
 //! Pure, and kept apart from the server's account, so that the two can be held against each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use pushbench_reports::record::Books;
 use pushbench_server::contract::{event_id::EventId, notice::Notice};
@@ -12,7 +13,24 @@ use pushbench_server::contract::{event_id::EventId, notice::Notice};
 pub struct Ledger {
     expected: Option<EventId>,
     books: BTreeMap<u32, Books>,
+    /// In the order in which they opened.
+    gaps: VecDeque<Gap>,
+    repeats: Vec<EventId>,
+    late: Vec<EventId>,
+    unlisted: u64,
 }
+
+/// Messages in a row that did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Gap {
+    first: EventId,
+    count: u64,
+}
+
+/// Entries of each list of a ledger: several times what a calibration loses on purpose, 100 KiB a list,
+/// and not more, because a stream may be cut a million times. Of gaps the oldest is forgotten: what
+/// comes later than thousands of them counts as a repeat. Of the others the newest is not listed.
+const LISTED: usize = 4_096;
 
 impl Ledger {
     /// The last message that is accounted for: where a resume continues.
@@ -42,18 +60,118 @@ impl Ledger {
         }
     }
 
+    /// Which messages are lost, as far as listed.
+    pub fn lost(&self) -> impl Iterator<Item = EventId> + '_ {
+        self.gaps.iter().flat_map(|gap| {
+            (0..gap.count).map(|k| EventId {
+                seq: gap.first.seq + k,
+                ..gap.first
+            })
+        })
+    }
+
+    /// Which messages came again, once for each repeat, as far as listed.
+    pub fn repeats(&self) -> &[EventId] {
+        &self.repeats
+    }
+
+    /// Which messages came after a later one, as far as listed.
+    pub fn late(&self) -> &[EventId] {
+        &self.late
+    }
+
+    /// Gaps, repeats and late messages that are counted and no longer, or not, listed.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted
+    }
+
     /// A message arrived.
     pub fn message(&mut self, seq: u64) {
-        let Some(expected) = &mut self.expected else {
+        let Some(expected) = self.expected else {
             return;
         };
-        let books = self.books.entry(expected.epoch).or_default();
+        let id = EventId { seq, ..expected };
         if seq < expected.seq {
-            books.duplicated += 1;
+            self.behind(id);
         } else {
-            books.lost += seq - expected.seq;
+            self.gap(seq - expected.seq);
+            self.books.entry(id.epoch).or_default().received += 1;
+            self.expected = Some(EventId { seq: seq + 1, ..id });
+        }
+    }
+
+    /// A message came that others had overtaken: it fills a gap, or it was here before.
+    fn behind(&mut self, id: EventId) {
+        let filled = self.fill(id);
+        let books = self.books.entry(id.epoch).or_default();
+        let list = if filled {
+            books.lost -= 1;
             books.received += 1;
-            expected.seq = seq + 1;
+            books.reordered += 1;
+            &mut self.late
+        } else {
+            books.duplicated += 1;
+            &mut self.repeats
+        };
+        if list.len() < LISTED {
+            list.push(id);
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// The next `count` messages are missing.
+    fn gap(&mut self, count: u64) {
+        let Some(first) = self.expected.filter(|_| count > 0) else {
+            return;
+        };
+        self.books.entry(first.epoch).or_default().lost += count;
+        self.expected = Some(EventId {
+            seq: first.seq + count,
+            ..first
+        });
+        self.gaps.push_back(Gap { first, count });
+        self.bound_gaps();
+    }
+
+    /// Takes a message out of its gap; false when it was not missing.
+    fn fill(&mut self, id: EventId) -> bool {
+        let holds = |gap: &Gap| {
+            let Gap { first, count } = *gap;
+            (first.epoch, first.stream) == (id.epoch, id.stream)
+                && (first.seq..first.seq + count).contains(&id.seq)
+        };
+        // What is late is seldom very late.
+        let Some(place) = self.gaps.iter().rposition(holds) else {
+            return false;
+        };
+        if let Some(Gap { first, count }) = self.gaps.remove(place) {
+            let before = id.seq - first.seq;
+            let rest = Gap {
+                first: EventId {
+                    seq: id.seq + 1,
+                    ..id
+                },
+                count: count - before - 1,
+            };
+            let parts = [
+                rest,
+                Gap {
+                    first,
+                    count: before,
+                },
+            ];
+            for part in parts.into_iter().filter(|part| part.count > 0) {
+                self.gaps.insert(place, part);
+            }
+        }
+        self.bound_gaps();
+        true
+    }
+
+    fn bound_gaps(&mut self) {
+        while self.gaps.len() > LISTED {
+            self.unlisted += self.gaps.pop_front().map_or(0, |gap| gap.count);
         }
     }
 
@@ -94,12 +212,10 @@ impl Ledger {
 
     /// The stream's last message is known: what did not arrive up to it is lost.
     fn close(&mut self, last: EventId) {
-        if let Some(expected) = &mut self.expected
+        if let Some(expected) = self.expected
             && (expected.epoch, expected.stream) == (last.epoch, last.stream)
-            && last.seq >= expected.seq
         {
-            self.books.entry(expected.epoch).or_default().lost += last.seq + 1 - expected.seq;
-            expected.seq = last.seq + 1;
+            self.gap((last.seq + 1).saturating_sub(expected.seq));
         }
     }
 }
@@ -116,6 +232,10 @@ mod tests {
         }
     }
 
+    fn seqs(ids: impl Iterator<Item = EventId>) -> Vec<u64> {
+        ids.map(|id| id.seq).collect()
+    }
+
     fn hello(after: EventId, previous: Option<EventId>) -> Notice {
         Notice::Hello {
             after,
@@ -129,7 +249,7 @@ mod tests {
     fn gaps_repeats_and_drops_are_told_apart() {
         let mut ledger = Ledger::default();
         ledger.notice(&hello(id(1, 10), None));
-        [11, 12, 15, 15, 14]
+        [11, 12, 15, 15, 12]
             .into_iter()
             .for_each(|seq| ledger.message(seq));
         ledger.notice(&Notice::Dropped { count: 3 });
@@ -144,6 +264,69 @@ mod tests {
             (4, 4, 2, 3)
         );
         assert_eq!(books.received + books.lost + books.dropped, 21 - 10);
+        assert_eq!(seqs(ledger.lost()), [13, 14, 20, 21]);
+        assert_eq!(seqs(ledger.repeats().iter().copied()), [15, 12]);
+    }
+
+    #[test]
+    fn a_late_message_fills_its_gap_and_is_neither_lost_nor_a_repeat() {
+        let mut ledger = Ledger::default();
+        ledger.notice(&hello(id(1, 0), None));
+        [1, 6, 4, 4, 2, 7]
+            .into_iter()
+            .for_each(|seq| ledger.message(seq));
+        let books = ledger.total();
+        assert_eq!(
+            (
+                books.received,
+                books.lost,
+                books.duplicated,
+                books.reordered
+            ),
+            (5, 2, 1, 2)
+        );
+        assert_eq!(books.received + books.lost, 7, "the books balance");
+        assert_eq!(seqs(ledger.lost()), [3, 5]);
+        assert_eq!(seqs(ledger.late().iter().copied()), [4, 2]);
+        assert_eq!(seqs(ledger.repeats().iter().copied()), [4]);
+        assert_eq!(ledger.position(), Some(id(1, 7)));
+    }
+
+    #[test]
+    fn a_gap_of_another_epoch_is_not_filled() {
+        let mut ledger = Ledger::default();
+        ledger.notice(&hello(id(1, 0), None));
+        ledger.message(3);
+        ledger.notice(&hello(id(2, 5), None));
+        ledger.message(2);
+        assert_eq!((ledger.total().lost, ledger.total().duplicated), (2, 1));
+    }
+
+    #[test]
+    fn lists_are_bounded_and_what_is_not_listed_is_counted() {
+        const MORE: u64 = LISTED as u64 + 10;
+        let mut ledger = Ledger::default();
+        ledger.notice(&hello(id(1, 0), None));
+        // Every other message is lost, and every one that comes, comes twice.
+        for n in 1..=MORE {
+            ledger.message(2 * n);
+            ledger.message(2 * n);
+        }
+        let books = ledger.total();
+        assert_eq!((books.lost, books.duplicated), (MORE, MORE));
+        assert_eq!(
+            (ledger.lost().count(), ledger.repeats().len()),
+            (LISTED, LISTED)
+        );
+        assert_eq!(ledger.unlisted(), 20);
+        // The oldest gap is forgotten: what fills it is taken for a repeat.
+        ledger.message(1);
+        assert_eq!((ledger.total().lost, ledger.total().reordered), (MORE, 0));
+        ledger.message(2 * MORE - 1);
+        assert_eq!(
+            (ledger.total().lost, ledger.total().reordered),
+            (MORE - 1, 1)
+        );
     }
 
     #[test]

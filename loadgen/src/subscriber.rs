@@ -132,6 +132,8 @@ impl Crowd {
 /// What a subscriber saw from its first connection to the stream's end.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// Whose it is; none of a stranger's.
+    pub number: Option<u64>,
     /// Whether it asked for what it missed.
     pub resumed: bool,
     /// Its account of messages.
@@ -173,6 +175,7 @@ impl Subscriber {
                 recorder.record(stamps, received_at, previous);
             },
         );
+        life.outcome.number = self.number;
         life.outcome.resumed = self.resume;
         loop {
             let Err(ended) = self.one_connection(&mut life).await else {
@@ -277,7 +280,8 @@ impl<'a, R: Record> Life<'a, R> {
         {
             let total = self.outcome.ledger.total();
             outage.first_new_at = received_at;
-            outage.lost = total.lost - self.before_outage.lost;
+            // What was missing before the outage may have come late since.
+            outage.lost = total.lost.saturating_sub(self.before_outage.lost);
             outage.duplicated = total.duplicated - self.before_outage.duplicated;
         }
     }

@@ -4,7 +4,14 @@
 //! What is injected is drawn by another process, from a seed that this one does not hold, and told only
 //! when the measurement is closed.
 
+pub mod accounting;
+pub mod clock;
+pub mod delay;
+pub mod memory;
 pub mod overhead;
+mod probe;
+pub mod reconnect;
+pub mod stall;
 
 use crate::bench::Site;
 

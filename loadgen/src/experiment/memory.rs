@@ -6,7 +6,7 @@ use pushbench_reports::{
     record::{self, Chart},
     statistics::{Level, slope},
 };
-use pushbench_server::{control::Command, counters::Counter};
+use pushbench_server::{control::Command, counters::Counter, faults::Truth};
 use serde::{Deserialize, Serialize};
 
 use super::metric::{MEMORY, lower, primary};
@@ -196,6 +196,25 @@ impl Settings {
         }
         bench.balance(&owed, ledgers.iter());
         Ok(())
+    }
+
+    /// The idle streams' points alone, `[streams, bytes of user space]`, and what the server did wrong on
+    /// purpose meanwhile: what a calibration measures with.
+    pub(crate) async fn idle(&self, bench: &mut Bench) -> Result<(Vec<[f64; 2]>, Truth), Broken> {
+        let mut server = bench
+            .start_server(self.connections(), Duration::from_secs(3))
+            .await?;
+        self.warm_up(bench, &mut server).await?;
+        let mut audience = Audience::new(bench, &server, false);
+        let rungs = self
+            .climb(bench, &mut server, &mut audience, &STATES[0])
+            .await?;
+        server.command(Command::End).await?;
+        audience.leave().await?;
+        let truth = server.disclose().await?;
+        server.stop().await?;
+        let points = rungs.iter().map(|rung| [rung.streams, rung.user_bytes]);
+        Ok((points.collect(), truth))
     }
 
     /// Opens and closes connections before the first reading, so that what is allocated once is.

@@ -18,8 +18,9 @@ use crate::{
     pacer::Sleep,
 };
 
-/// The pacer wakes a message so much before it is due, and the rest is spun: a timer's lag, some 50 µs
-/// and more on a busy core, would be a second delay that nobody asked for.
+/// The pacer wakes a message so much before it is due, and from then on it looks at the clock at each turn
+/// of the runtime: a timer's lag, some 50 µs and more on a busy core, would be a second delay that nobody
+/// asked for.
 const SPIN_NS: u64 = 200_000;
 
 /// Stands before one subscription.
@@ -79,10 +80,16 @@ impl Stage {
         }
     }
 
-    /// Whether a moment is here; one that is near is spun for, another has the pacer wake the task.
+    /// Whether a moment is here; if not, the task is woken: for one that is near again and again, with
+    /// everybody else served in between, for another by the pacer.
     fn reached(&mut self, due_ns: u64, cx: Option<&mut Context<'_>>) -> bool {
-        if due_ns > now_ns() + SPIN_NS {
-            let Some(cx) = cx else { return false };
+        let now = now_ns();
+        if now >= due_ns {
+            self.sleep = None;
+            return true;
+        }
+        let Some(cx) = cx else { return false };
+        if due_ns - now > SPIN_NS {
             let pacer = &self.injector.pacer;
             let sleep = self
                 .sleep
@@ -92,10 +99,8 @@ impl Stage {
             }
         }
         self.sleep = None;
-        while now_ns() < due_ns {
-            std::hint::spin_loop();
-        }
-        true
+        cx.waker().wake_by_ref();
+        false
     }
 
     fn lose(&mut self, item: Item) {

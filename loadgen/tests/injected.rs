@@ -51,6 +51,7 @@ async fn connections_cut_are_counted_without_being_told() {
 }
 
 /// Prints a check as it is run, reduced or, with `WHOLE` set, whole.
+#[expect(clippy::print_stdout, reason = "what it is for")]
 fn print(check: impl AsyncFn(&Lab) -> Result<Check, Broken>) {
     let cores = affinity::cores().unwrap();
     let (of_server, of_generator) = (vec![cores[0]], vec![*cores.last().unwrap()]);

@@ -24,7 +24,7 @@ use losses::Losses;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
-    /// Each message is held for this long after it was stamped, microseconds; drawn once, ±10 %.
+    /// Each message is held for this long before the transport gets it, microseconds; drawn once, ±10 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_us: Option<u64>,
     /// The same, falling to nothing: a server that warms up.
@@ -98,7 +98,7 @@ pub struct Truth {
 pub struct Delay {
     /// As drawn.
     pub drawn_ns: u64,
-    /// Median of the time from stamp to release, as the server's clock had it.
+    /// Median of the time that messages were held, as the server's clock had it.
     pub held_p50_ns: u64,
     /// Its 99th percentile: above the drawn delay by what the server itself was late.
     pub held_p99_ns: u64,
@@ -261,7 +261,7 @@ impl Injector {
         lock(&self.cuts).push(count);
     }
 
-    /// How long after its stamp a message is due.
+    /// How long a message of this moment is held.
     fn hold_ns(&self, sent_at: u64) -> u64 {
         let falling = self
             .ramp
@@ -275,12 +275,21 @@ impl Injector {
         self.delay_ns.unwrap_or(0) + falling
     }
 
-    /// A message leaves: notes how long it was held, and works for it.
-    fn release(&self, sent_at: u64) {
+    /// Whether messages are held at all.
+    fn holds(&self) -> bool {
+        self.delay_ns.is_some() || self.ramp.is_some()
+    }
+
+    /// A message that was taken from the log then goes on now.
+    fn note_held(&self, taken_at: u64) {
         if self.delay_ns.is_some() {
-            let held_ns = now_ns().saturating_sub(sent_at);
+            let held_ns = now_ns().saturating_sub(taken_at);
             lock(&self.held).saturating_record(held_ns);
         }
+    }
+
+    /// Works for a message.
+    fn work(&self) {
         if let Some(work_ns) = self.work_ns {
             burn(work_ns);
         }

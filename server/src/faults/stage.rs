@@ -23,13 +23,17 @@ use crate::{
 /// asked for.
 const SPIN_NS: u64 = 200_000;
 
+/// Messages that are held at once by one subscription: a second at the highest rate that a check runs.
+/// What is beyond stays in the log and is held from when there is room.
+const AHEAD: usize = 1_024;
+
 /// Stands before one subscription.
 #[derive(Debug)]
 pub(crate) struct Stage {
     injector: Arc<Injector>,
     subscriber: Option<u64>,
-    /// Taken from the log and not due yet.
-    waiting: Option<Item>,
+    /// Taken from the log and not due yet, at most [`AHEAD`].
+    waiting: VecDeque<Waiting>,
     sleep: Option<Sleep>,
     /// Waits for the one behind it, to follow it.
     swapped: Option<Arc<Message>>,
@@ -37,6 +41,15 @@ pub(crate) struct Stage {
     ready: VecDeque<Item>,
     /// The latest loss in this stream.
     latest: Option<u64>,
+    /// Whether the log has said so.
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    taken_at: u64,
+    due_ns: u64,
+    item: Item,
 }
 
 impl Stage {
@@ -44,11 +57,12 @@ impl Stage {
         Self {
             injector,
             subscriber,
-            waiting: None,
+            waiting: VecDeque::new(),
             sleep: None,
             swapped: None,
             ready: VecDeque::new(),
             latest: None,
+            ended: false,
         }
     }
 
@@ -60,23 +74,45 @@ impl Stage {
     ) -> Option<Item> {
         loop {
             if let Some(item) = self.ready.pop_front() {
-                if let Item::Message(message) = &item {
-                    self.injector.release(message.sent_at);
+                if matches!(item, Item::Message(_)) {
+                    self.injector.work();
                 }
                 return Some(item);
             }
-            if self.waiting.is_none() {
-                self.waiting = log(cx.as_deref_mut());
-            }
-            let due_ns = match self.waiting.as_ref()? {
-                Item::Message(message) => message.sent_at + self.injector.hold_ns(message.sent_at),
-                Item::Dropped(_) | Item::End { .. } => 0,
-            };
+            self.take(cx.as_deref_mut(), &mut log);
+            let due_ns = self.waiting.front()?.due_ns;
             if !self.reached(due_ns, cx.as_deref_mut()) {
                 return None;
             }
-            let item = self.waiting.take()?;
+            let Waiting { taken_at, item, .. } = self.waiting.pop_front()?;
+            self.injector.note_held(taken_at);
             self.lose(item);
+        }
+    }
+
+    /// Takes what the log has, when it has it: a message is held from the moment at which the transport
+    /// would have got it, so that the delay is added to all that happens without it.
+    fn take(
+        &mut self,
+        mut cx: Option<&mut Context<'_>>,
+        log: &mut impl FnMut(Option<&mut Context<'_>>) -> Option<Item>,
+    ) {
+        let most = if self.injector.holds() { AHEAD } else { 1 };
+        while !self.ended && self.waiting.len() < most {
+            let Some(item) = log(cx.as_deref_mut()) else {
+                return;
+            };
+            let taken_at = now_ns();
+            let hold_ns = match &item {
+                Item::Message(message) => self.injector.hold_ns(message.sent_at),
+                Item::Dropped(_) | Item::End { .. } => 0,
+            };
+            self.ended = matches!(item, Item::End { .. });
+            self.waiting.push_back(Waiting {
+                taken_at,
+                due_ns: taken_at + hold_ns,
+                item,
+            });
         }
     }
 

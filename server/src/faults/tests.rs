@@ -5,6 +5,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use super::*;
 use crate::{
     contract::message::{Envelope, decode},
+    control::Launch,
     counters::{Counter, Counters},
     hub::{FEED, Item, Topic},
     meters::Meters,
@@ -360,12 +361,33 @@ async fn draws_differ_from_seed_to_seed() {
 }
 
 #[test]
-fn no_faults_take_no_place_in_a_launch() {
-    assert_eq!(serde_json::to_string(&Faults::default()).unwrap(), "{}");
-    assert!(Faults::default().none());
-    assert_eq!(
-        serde_json::from_str::<Faults>("{}").unwrap(),
-        Faults::default()
-    );
+fn a_launch_without_faults_is_one_that_an_older_build_reads() {
+    let launch = |faults| Launch {
+        listen: ([127, 0, 0, 1], 0).into(),
+        epoch: 1,
+        previous: None,
+        connections: 1,
+        retry_ms: 1,
+        ws_read_buffer: 1,
+        nodelay: true,
+        feed_envelope: Envelope::Minimal,
+        cores: Vec::new(),
+        counters: "counters".into(),
+        faults,
+    };
+    let none = launch(Faults::default());
+    let json = serde_json::to_string(&none).unwrap();
+    assert!(!json.contains("faults"), "{json}");
+    assert_eq!(serde_json::from_str::<Launch>(&json).unwrap(), none);
+    let some = launch(Faults {
+        ramp: Some(Ramp {
+            seconds: 1.5,
+            from_us: 9,
+        }),
+        ..Faults::default()
+    });
+    let json = serde_json::to_string(&some).unwrap();
+    assert_eq!(serde_json::from_str::<Launch>(&json).unwrap(), some);
+    assert_eq!(some.config().faults, some.faults);
     assert!(serde_json::from_str::<Faults>("{\"delay_ms\":1}").is_err());
 }

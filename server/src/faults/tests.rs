@@ -47,8 +47,9 @@ fn within_a_tenth(drawn: u64, nominal: u64) -> bool {
 
 #[tokio::test]
 async fn a_delayed_message_is_held_for_what_is_disclosed_and_order_stays() {
+    // Long, so that a busy machine cannot make up for a delay that is too short.
     let faults = Faults {
-        delay_us: Some(3_000),
+        delay_us: Some(100_000),
         ..Faults::default()
     };
     let Scene {
@@ -59,7 +60,7 @@ async fn a_delayed_message_is_held_for_what_is_disclosed_and_order_stays() {
     assert!(reader.try_next().is_none(), "nothing is due yet");
     topic.end(false);
     let drawn_ns = injector.truth().delay.unwrap().drawn_ns;
-    assert!(within_a_tenth(drawn_ns, 3_000_000), "{drawn_ns}");
+    assert!(within_a_tenth(drawn_ns, 100_000_000), "{drawn_ns}");
     for seq in 1..=20 {
         let Item::Message(message) = reader.next().await else {
             panic!("the end overtook message {seq}")
@@ -153,7 +154,6 @@ async fn a_stall_holds_the_feed_up_once_and_says_when() {
     feed.await.unwrap();
 }
 
-/// What a subscriber got, and what the truth says it should have, by sequence number.
 #[tokio::test]
 async fn losses_are_exactly_those_disclosed_and_the_servers_books_do_not_show_them() {
     const MESSAGES: u64 = 8_000;

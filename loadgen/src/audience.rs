@@ -13,6 +13,7 @@ use crate::{
     recorder::Recorder,
     server_process::ServerProcess,
     subscriber::{Crowd, Outcome, Subscriber},
+    validity::Evidence,
 };
 
 /// How long all subscribers may take to join or to leave: hundreds of times what they need.
@@ -96,13 +97,11 @@ impl Audience {
             // Whatever the counts are, they are not of this transport.
             return bench.invalid(wrong.to_string());
         }
-        let clients = self.crowd().live() as u64;
-        let served = server.counters().live_streams();
-        if clients != u64::from(count) || served != clients {
-            bench.invalid(format!(
-                "{count} live streams were asked for, the clients have {clients}, the server {served}"
-            ));
-        }
+        bench.weigh(&Evidence::Live {
+            asked: count.into(),
+            clients: self.crowd().live() as u64,
+            server: server.counters().live_streams(),
+        });
     }
 
     /// Who is live, and when that changed.

@@ -32,6 +32,7 @@ use crate::{
     recorder::Recorder,
     server_process::{ServerError, ServerProcess},
     trace::Trace,
+    validity::Evidence,
 };
 
 /// Where a trial runs.
@@ -240,14 +241,14 @@ impl Bench {
         self.record.invalid.push(reason.into());
     }
 
+    /// Has a rule of validity look at a piece of evidence.
+    pub fn weigh(&mut self, evidence: &Evidence) {
+        self.record.invalid.extend(evidence.reason());
+    }
+
     /// Says so if messages arrived before they were sent: a clock, or a stamp, is wrong.
     pub fn check_clock(&mut self, recorder: &Recorder) {
-        if recorder.backwards > 0 {
-            let backwards = recorder.backwards;
-            self.invalid(format!(
-                "{backwards} messages were received before they were sent"
-            ));
-        }
+        self.weigh(&Evidence::Backwards(recorder.backwards));
     }
 
     /// Counts something of the generator's.
@@ -301,26 +302,15 @@ impl Bench {
             let index = (*epoch as usize).wrapping_sub(1);
             match books.get_mut(index) {
                 Some(books) => *books += *counted,
-                None => self.record.invalid.push(format!(
-                    "a subscriber has books of epoch {epoch}, and there was none"
-                )),
+                None => self.weigh(&Evidence::BooksOfNone { epoch: *epoch }),
             }
         }
         for ((books, owed), epoch) in books.iter_mut().zip(owed).zip(1..) {
             books.owed = *owed;
-            if !books.balanced() {
-                let Books {
-                    owed,
-                    received,
-                    lost,
-                    dropped,
-                    ..
-                } = *books;
-                self.record.invalid.push(format!(
-                    "the books of epoch {epoch} do not balance: owed {owed}, received {received}, lost {lost}, \
-                     dropped {dropped}"
-                ));
-            }
+            self.weigh(&Evidence::Books {
+                epoch,
+                books: *books,
+            });
         }
         self.record.books = books;
     }

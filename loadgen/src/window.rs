@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use pushbench_server::{contract::clock::now_ns, control::Stats, counters::Counter};
 
 use crate::{
     bench::{Bench, Broken},
     meter::cpu::CpuReading,
+    read_lag::ReadLag,
+    recorder::{quantile_ms, tail},
     server_process::ServerProcess,
+    validity::{Evidence, Process},
 };
-
-/// Share of its core above which the generator, not the server, may be what was measured.
-const GENERATOR_SATURATED: f64 = 0.8;
 
 /// What passed between the two moments.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Window {
     pub before: Stats,
     /// And at the end; its histograms are of the window alone.
     pub after: Stats,
+    /// How late the generator served what was ready, nanoseconds.
+    pub read_lag: Histogram<u64>,
 }
 
 impl Window {
@@ -45,6 +48,19 @@ impl Window {
         let messages = rise(&before.counters, &after.counters, Counter::HandedOver);
         (segments > 0).then(|| messages as f64 / segments as f64)
     }
+
+    /// Puts the read lag into the record.
+    ///
+    /// # Errors
+    /// When its histogram cannot be written.
+    pub fn report_read_lag(&self, bench: &mut Bench) -> Result<(), Broken> {
+        bench.histogram("read_lag", &self.read_lag)?;
+        for (suffix, q) in [("p50", 0.5), ("p99", 0.99)] {
+            let lag_ms = quantile_ms(&self.read_lag, q);
+            bench.metric(&format!("read_lag_ms_{suffix}"), lag_ms);
+        }
+        Ok(())
+    }
 }
 
 fn rise(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, counter: Counter) -> u64 {
@@ -53,7 +69,7 @@ fn rise(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, counter: 
 }
 
 /// Waits for `start_ns`, then for `end_ns`, and reads all meters at both; a generator that was the
-/// bottleneck makes the trial invalid.
+/// bottleneck, or a machine that was busy with something else, makes the trial invalid.
 ///
 /// # Errors
 /// When the server is gone.
@@ -63,8 +79,10 @@ pub async fn observe(
     (start_ns, end_ns): (u64, u64),
 ) -> Result<Window, Broken> {
     bench.pacer.sleep_until(start_ns).await;
+    let read_lag = ReadLag::sample(bench.pacer.clone(), start_ns..end_ns);
     let before = server.stats(true).await?;
-    let hindered_before = Hindrance::of(server)?;
+    let mut hindrance = Hindrance::default();
+    hindrance.begin(server)?;
     let counters_before = server.counters().snapshot();
     let (server_cpu, generator_cpu, started) = (server.cpu_ns()?, Bench::own_cpu_ns()?, now_ns());
     bench.pacer.sleep_until(end_ns).await;
@@ -76,52 +94,93 @@ pub async fn observe(
         counters,
         before,
         after: server.stats(false).await?,
+        read_lag: read_lag.finish().await?,
     };
-    Hindrance::of(server)?.report(&hindered_before, window.elapsed_ns, bench);
-    let load = window.generator_cpu_ns as f64 / window.elapsed_ns as f64;
-    bench.metric("generator_load", load);
-    bench.metric(
-        "server_load",
-        window.server_cpu_ns as f64 / window.elapsed_ns as f64,
-    );
-    if load > GENERATOR_SATURATED {
-        bench.invalid(format!(
-            "the load generator used {:.0} % of its core: it may be the limit",
-            load * 100.0
-        ));
-    }
+    hindrance.end(server)?;
+    hindrance.report(bench);
+    let server_load = window.server_cpu_ns as f64 / window.elapsed_ns as f64;
+    bench.metric("server_load", server_load);
+    bench.weigh(&Evidence::ReadLag(tail(&window.read_lag)));
     Ok(window)
 }
 
-/// What kept server and generator from their cores: others' work on the machine, or the hypervisor's.
-struct Hindrance {
+/// What kept server and generator from their cores, others' work on the machine or the hypervisor's, and
+/// how busy the generator was itself; over one span of time or several.
+#[derive(Debug, Default)]
+pub struct Hindrance {
+    begun: Option<Moment>,
+    elapsed_ns: u64,
+    server_wait_ns: u64,
+    generator_wait_ns: u64,
+    generator_busy_ns: u64,
+    steal_ns: u64,
+}
+
+#[derive(Debug)]
+struct Moment {
+    at_ns: u64,
     server: CpuReading,
     generator: CpuReading,
 }
 
-impl Hindrance {
-    fn of(server: &ServerProcess) -> Result<Self, Broken> {
+impl Moment {
+    fn now(server: &ServerProcess) -> Result<Self, Broken> {
         let read = |pid, whose: &str| {
             let failed = Broken::io(format!("read the run-queue wait of the {whose}"));
             CpuReading::of(pid).map_err(|error| failed(std::io::Error::other(error)))
         };
         Ok(Self {
+            at_ns: now_ns(),
             server: read(server.pid(), "server")?,
             generator: read(std::process::id(), "generator")?,
         })
     }
+}
 
-    /// As shares of the window; steal is the whole machine's, of one core's time.
-    fn report(&self, before: &Self, elapsed_ns: u64, bench: &mut Bench) {
-        let share = |ns: u64| ns as f64 / elapsed_ns as f64;
-        let server = self.server.since(before.server);
-        let generator = self.generator.since(before.generator);
-        bench.metric("server_run_queue_wait", share(server.run_queue_wait_ns));
-        bench.metric(
-            "generator_run_queue_wait",
-            share(generator.run_queue_wait_ns),
-        );
-        bench.metric("steal", share(generator.steal_ns));
+impl Hindrance {
+    /// A span begins.
+    ///
+    /// # Errors
+    /// When the kernel does not say, or the server is gone.
+    pub fn begin(&mut self, server: &ServerProcess) -> Result<(), Broken> {
+        self.begun = Some(Moment::now(server)?);
+        Ok(())
+    }
+
+    /// It ends, of the same server process; without a beginning there is nothing to end.
+    ///
+    /// # Errors
+    /// As [`Hindrance::begin`].
+    pub fn end(&mut self, server: &ServerProcess) -> Result<(), Broken> {
+        let now = Moment::now(server)?;
+        if let Some(begun) = self.begun.take() {
+            let (server, generator) = (
+                now.server.since(begun.server),
+                now.generator.since(begun.generator),
+            );
+            self.elapsed_ns += now.at_ns.saturating_sub(begun.at_ns);
+            self.server_wait_ns += server.run_queue_wait_ns;
+            self.generator_wait_ns += generator.run_queue_wait_ns;
+            self.generator_busy_ns += generator.busy_ns;
+            self.steal_ns += generator.steal_ns;
+        }
+        Ok(())
+    }
+
+    /// Into the record, as shares of the time; steal is the whole machine's, of one core's time.
+    pub fn report(&self, bench: &mut Bench) {
+        let share = |ns: u64| ns as f64 / self.elapsed_ns.max(1) as f64;
+        let (server, generator) = (share(self.server_wait_ns), share(self.generator_wait_ns));
+        let (load, steal) = (share(self.generator_busy_ns), share(self.steal_ns));
+        bench.metric("server_run_queue_wait", server);
+        bench.metric("generator_run_queue_wait", generator);
+        bench.metric("steal", steal);
+        bench.metric("generator_load", load);
+        for (whose, share) in [(Process::Server, server), (Process::Generator, generator)] {
+            bench.weigh(&Evidence::RunQueueWait { whose, share });
+        }
+        bench.weigh(&Evidence::Steal(steal));
+        bench.weigh(&Evidence::GeneratorLoad(load));
     }
 }
 
@@ -147,6 +206,7 @@ mod tests {
             counters: [handed_over(110), handed_over(190)],
             before: stats(100, 10),
             after: stats(200, 60),
+            read_lag: pushbench_server::meters::histogram(),
         };
         assert_eq!(window.rise(Counter::HandedOver), 80);
         assert_eq!(window.messages_a_segment(), Some(2.0));

@@ -17,6 +17,7 @@ use crate::{
     chat::Crowd,
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     recorder::{quantile_ms, tail},
+    validity::Evidence,
     window::observe,
     workload::Chat,
 };
@@ -59,9 +60,6 @@ impl Default for Settings {
 
 /// Connections beyond the warm ones: cold turns that run at once, with room.
 const COLD_CONNECTIONS: u32 = 1_000;
-
-/// Turns started later than this at the tail say that the generator, not the server, was slow.
-const SEND_LAG_MS: f64 = 1.0;
 
 /// Start and end of a server process, and the last turns' goodbye.
 const AROUND_S: f64 = 0.4;
@@ -199,6 +197,7 @@ impl Settings {
         crowd.finish().await?;
         let owed = server.counters().read(Counter::Owed);
         server.stop().await?;
+        window.report_read_lag(bench)?;
         self.report(bench, &crowd, &window.after, owed)
     }
 
@@ -270,19 +269,12 @@ impl Settings {
         bench.count("turns_failed", tally.failures.len() as u64);
         bench.count("tokens_in_window", recorder.received);
         bench.balance(&[owed], std::iter::once(&tally.ledgers));
-        if let Some(failure) = tally.failures.first() {
-            bench.invalid(format!(
-                "{} turns failed, the first: {failure}",
-                tally.failures.len()
-            ));
-        }
+        bench.weigh(&Evidence::FailedTurns {
+            count: tally.failures.len() as u64,
+            first: tally.failures.first().cloned().unwrap_or_default(),
+        });
         bench.check_clock(recorder);
-        let lag_ms = tail(&tally.send_lag) / 1e6;
-        if lag_ms > SEND_LAG_MS {
-            bench.invalid(format!(
-                "the load generator started turns late: {lag_ms:.2} ms at the tail, more than {SEND_LAG_MS} ms"
-            ));
-        }
+        bench.weigh(&Evidence::SendLag(tail(&tally.send_lag)));
         Ok(())
     }
 }

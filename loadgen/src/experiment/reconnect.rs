@@ -18,6 +18,8 @@ use crate::{
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     server_process::ServerProcess,
     subscriber::{Outage, Outcome},
+    validity::Evidence,
+    window::Hindrance,
 };
 
 /// The workload.
@@ -144,18 +146,19 @@ impl Settings {
         let rate = self.messages_per_second.per_second();
         server.command(Command::Feed { rate }).await?;
         let start_ns = now_ns();
+        let mut hindrance = Hindrance::default();
+        hindrance.begin(&server)?;
 
         self.pause(bench, self.phase_s).await;
         let cut_ns = now_ns();
         let cut = server.command(Command::Cut).await?;
-        if cut != u64::from(self.subscribers.get()) {
-            bench.invalid(format!(
-                "{cut} connections were cut, {} are subscribed",
-                self.subscribers
-            ));
-        }
+        bench.weigh(&Evidence::Cut {
+            asked: self.subscribers.get().into(),
+            cut,
+        });
         self.until_back(bench, &audience, &server).await;
 
+        hindrance.end(&server)?;
         let kill_ns = now_ns();
         let address = server.address();
         server.kill().await?;
@@ -163,8 +166,11 @@ impl Settings {
         let owed = vec![server.counters().read(Counter::Owed)];
         self.pause(bench, self.down_s).await;
         let (mut server, up_ns) = self.revive(bench, address, connections, last).await?;
+        hindrance.begin(&server)?;
         server.command(Command::Feed { rate }).await?;
         self.until_back(bench, &audience, &server).await;
+        hindrance.end(&server)?;
+        hindrance.report(bench);
 
         let log = audience.crowd().log();
         // Now, because settings are read back from a live connection.
@@ -244,14 +250,11 @@ impl Settings {
                 .iter()
                 .filter_map(|outcome| outcome.outages.get(nth))
                 .collect();
-            if outages.len() != outcomes.len() {
-                bench.invalid(format!(
-                    "{} of {} subscribers noticed outage {}",
-                    outages.len(),
-                    outcomes.len(),
-                    nth + 1
-                ));
-            }
+            bench.weigh(&Evidence::Noticed {
+                outage: nth as u64 + 1,
+                asked: outcomes.len() as u64,
+                noticed: outages.len() as u64,
+            });
             for outage in &outages {
                 bench.count(&format!("{prefix}ended_{}", outage.cause), 1);
             }

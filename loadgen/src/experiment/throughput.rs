@@ -14,6 +14,7 @@ use crate::{
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     recorder::{Recorder, quantile_ms},
     subscriber::Outcome,
+    validity::Evidence,
     window::{Window, observe},
 };
 
@@ -210,6 +211,7 @@ impl Settings {
         } = measured;
         let of_server = bench.take_stats(&window.after)?;
         bench.histogram("fan_out_latency", &recorder.latency)?;
+        window.report_read_lag(bench)?;
         let delivered = window.rise(Counter::HandedOver) as f64;
         let each = |total: f64| (delivered > 0.0).then(|| total / delivered);
         bench.metric(
@@ -245,7 +247,7 @@ impl Settings {
         }
         bench.balance(&[*owed], outcomes.iter().map(|outcome| &outcome.ledger));
         if let Some(ended) = outcomes.iter().find_map(|outcome| outcome.gave_up.as_ref()) {
-            bench.invalid(format!("a subscriber was cut off: {ended}"));
+            bench.weigh(&Evidence::CutOff(ended.to_string()));
         }
         bench.check_clock(recorder);
         Ok(())

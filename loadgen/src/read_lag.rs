@@ -1,0 +1,74 @@
+//! How late the generator's own loop serves what is ready, sampled while it measures.
+//!
+//! The generator has one thread and one loop: the kernel is asked what is ready, and each task that
+//! something is ready for is queued behind those that are queued already. A sample is one more such
+//! task, whose readiness comes from the pacer's `timerfd`, through the same question and the same queue
+//! as a socket's. Its due time is known, so woken − due is how long anything that became ready at that
+//! moment had to wait for the loop, a message on a socket included. Of a socket itself it cannot be
+//! seen: the kernel does not say since when its data has been waiting. A sample passes the queue twice,
+//! once for the pacer's task and once for its own, so the lag is overstated rather than understated.
+
+use std::ops::Range;
+
+use hdrhistogram::Histogram;
+use pushbench_server::{contract::clock::now_ns, meters::histogram, pacer::Pacer};
+use tokio::task::JoinSet;
+
+use crate::bench::Broken;
+
+/// A thousand samples a second: ten beyond the p99 in a window of a second, for about a hundredth of a
+/// core.
+const PERIOD_NS: u64 = 1_000_000;
+
+/// A task of the current runtime that takes samples; ends with this.
+#[derive(Debug)]
+pub struct ReadLag(JoinSet<Histogram<u64>>);
+
+impl ReadLag {
+    /// Samples throughout the window ([`now_ns`]). One that is taken late makes none of the later ones
+    /// due later, so that a stall is charged for all that it held up.
+    pub fn sample(pacer: Pacer, window: Range<u64>) -> Self {
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut lag = histogram();
+            let mut due_ns = window.start;
+            while due_ns < window.end {
+                pacer.sleep_until(due_ns).await;
+                lag.saturating_record(now_ns().saturating_sub(due_ns));
+                due_ns += PERIOD_NS;
+            }
+            lag
+        });
+        Self(task)
+    }
+
+    /// All samples, nanoseconds, once the window is over.
+    ///
+    /// # Errors
+    /// When the task was lost.
+    pub async fn finish(mut self) -> Result<Histogram<u64>, Broken> {
+        let samples = self.0.join_next().await.and_then(Result::ok);
+        samples.ok_or_else(|| Broken::Waited("the samples of the read lag were taken".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stall_of_the_loop_is_charged_to_every_sample_that_it_held_up() {
+        let pacer = Pacer::start().unwrap();
+        let start_ns = now_ns() + PERIOD_NS;
+        let lag = ReadLag::sample(pacer.clone(), start_ns..start_ns + 40 * PERIOD_NS);
+        pacer.sleep_until(start_ns + 5 * PERIOD_NS).await;
+        // The loop itself is kept from going round.
+        std::thread::sleep(Duration::from_millis(20));
+        let lag = lag.finish().await.unwrap();
+        assert_eq!(lag.len(), 40, "one a millisecond, late or not");
+        // Due 1, 2, … ms into the stall of 20: at least these are late by half of it.
+        assert!(lag.count_between(10 * PERIOD_NS, u64::MAX) >= 8);
+    }
+}

@@ -1,6 +1,6 @@
 //! An arm: one transport with all its factor levels.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use pushbench_reports::record::{self, Facts};
 use pushbench_server::contract::{message::Envelope, transport::Transport};
@@ -17,6 +17,45 @@ pub struct Arm {
     pub control_of: Option<String>,
     /// Everything else.
     pub factors: Factors,
+    /// Whose server it is.
+    pub build: Build,
+}
+
+/// Which program serves an arm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Build {
+    /// The run's own.
+    #[default]
+    Own,
+    /// Another build of it.
+    Other {
+        /// Its program.
+        binary: PathBuf,
+        /// Label of the same arm of the run's own build, which this one is held against.
+        held_against: String,
+    },
+}
+
+impl Arm {
+    /// The same arm served by another build, under a label that says so.
+    pub fn twin(&self, binary: PathBuf) -> Self {
+        Self {
+            label: format!("{} (against)", self.label),
+            build: Build::Other {
+                binary,
+                held_against: self.label.clone(),
+            },
+            ..self.clone()
+        }
+    }
+
+    /// The label of the arm that it is held against in place of the baseline, if it is another build's.
+    pub fn held_against(&self) -> Option<&str> {
+        match &self.build {
+            Build::Own => None,
+            Build::Other { held_against, .. } => Some(held_against),
+        }
+    }
 }
 
 /// The knobs that are not the transport, at the levels of a tuned server.
@@ -66,7 +105,7 @@ impl From<&Arm> for record::Arm {
             label: arm.label.clone(),
             transport: arm.transport.name().to_owned(),
             control_of: arm.control_of.clone(),
-            held_against: None,
+            held_against: arm.held_against().map(str::to_owned),
             factors: arm.factors.facts(),
         }
     }

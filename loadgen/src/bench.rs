@@ -26,12 +26,13 @@ use pushbench_server::{
 };
 
 use crate::{
-    arm::Arm,
+    arm::{Arm, Build},
     client::Ended,
     ledger::Ledger,
     recorder::Recorder,
     server_process::{ServerError, ServerProcess},
     trace::Trace,
+    trial::attempt_suffix,
     validity::Evidence,
 };
 
@@ -206,8 +207,11 @@ impl Bench {
             counters: self.scratch.path().join(format!("counters-{}", self.epoch)),
             faults: self.faults.clone(),
         };
-        let server =
-            ServerProcess::start(&self.site.server_binary, &launch, self.scratch.path()).await?;
+        let binary = match &self.arm.build {
+            Build::Own => &self.site.server_binary,
+            Build::Other { binary, .. } => binary,
+        };
+        let server = ServerProcess::start(binary, &launch, self.scratch.path()).await?;
         self.setting("transport", self.arm.transport.name());
         self.setting("server_cores", format!("{:?}", server.cores()));
         self.setting(
@@ -264,7 +268,8 @@ impl Bench {
         let Record {
             trial, experiment, ..
         } = &self.record;
-        let path = format!("histograms/{trial:04}-{experiment}-{name}.hlog");
+        let suffix = attempt_suffix(self.record.attempt);
+        let path = format!("histograms/{trial:04}-{experiment}{suffix}-{name}.hlog");
         write_log(&self.site.directory.join(&path), name, histogram)?;
         self.record.histograms.insert(name.to_owned(), path);
         Ok(())

@@ -1,6 +1,6 @@
 //! Numbers that a plan may hold: what cannot be run cannot be written.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +165,47 @@ impl From<Rounds> for u32 {
     }
 }
 
+/// A span of time as people write it on a command line: `90s`, `30m`, `1h`. Above 0 and at most
+/// [`Span::LONGEST`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(Duration);
+
+impl Span {
+    /// Two days: a longer run is a mistake in the unit.
+    pub const LONGEST: Duration = Duration::from_secs(48 * 3_600);
+
+    /// As the standard library has it.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds_each = |unit| match unit {
+            's' => Some(1_u64),
+            'm' => Some(60),
+            'h' => Some(3_600),
+            _ => None,
+        };
+        let span = text.char_indices().last().and_then(|(at, unit)| {
+            let (number, each) = (text.get(..at)?, seconds_each(unit)?);
+            // `parse` would take a sign.
+            let number: u64 = number
+                .starts_with(|first: char| first.is_ascii_digit())
+                .then(|| number.parse().ok())??;
+            Some(Duration::from_secs(number.checked_mul(each)?))
+        });
+        span.filter(|span| !span.is_zero() && *span <= Self::LONGEST)
+            .map(Self)
+            .ok_or_else(|| {
+                "use a whole number of seconds, minutes or hours, such as 90s, 30m or 1h, at most 48h".to_owned()
+            })
+    }
+}
+
 /// A literal of this module's types; the value is checked when it is compiled.
 macro_rules! literal {
     ($name:ident, $type:ident, $value:ty, $valid:expr) => {
@@ -212,5 +253,31 @@ mod tests {
             assert!(Rounds::try_from(bad).unwrap_err().contains("even"));
         }
         assert_eq!(Rate::try_from(2.5).map(Rate::per_second), Ok(2.5));
+    }
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        let seconds = |text: &str| text.parse::<Span>().map(|span| span.duration().as_secs());
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("30m"), Ok(1_800));
+        assert_eq!(seconds("48h"), Ok(172_800));
+        for bad in [
+            "",
+            "s",
+            "30",
+            "m30",
+            "0m",
+            "-1m",
+            "+1m",
+            "1.5h",
+            "1 h",
+            "49h",
+            "30min",
+            "3д",
+            "99999999999999999999h",
+            "9999999999999999999h",
+        ] {
+            assert!(seconds(bad).unwrap_err().contains("such as 90s"), "{bad}");
+        }
     }
 }

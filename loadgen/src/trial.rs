@@ -1,6 +1,11 @@
 //! One trial: start, warm up, measure, drain, record.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pushbench_reports::record::{FORMAT, Record};
 
@@ -28,25 +33,28 @@ pub struct Trial {
     pub trace: Option<Arc<Trace>>,
 }
 
-/// Runs a trial on the current runtime; its record and histograms are in the run's directory when it
-/// returns. Dropping the future ends the server with it.
+/// Runs a trial on the current runtime, for the first time; see [`attempt`].
+///
+/// # Errors
+/// As [`attempt`].
+pub async fn run(trial: &Trial, site: &Site) -> Result<Record, Broken> {
+    attempt(trial, 1, site).await
+}
+
+/// Runs a trial on the current runtime for the `attempt`-th time, counted from 1; its record and
+/// histograms are in the run's directory when it returns, beside those of earlier attempts. Dropping the
+/// future ends the server with it.
 ///
 /// # Errors
 /// When the experiment is broken. A trial that ran but did not measure what it claims is recorded,
 /// with the reason.
-pub async fn run(trial: &Trial, site: &Site) -> Result<Record, Broken> {
+pub async fn attempt(trial: &Trial, attempt: u32, site: &Site) -> Result<Record, Broken> {
     for folder in ["records", "histograms"] {
         fs::create_dir_all(site.directory.join(folder))
             .map_err(Broken::io(format!("create the folder {folder}")))?;
     }
     let started = Instant::now();
-    let mut bench = Bench::new(
-        trial.arm.clone(),
-        trial.seed,
-        trial.trace.clone(),
-        empty_record(trial),
-        site.clone(),
-    )?;
+    let mut bench = bench(trial, attempt, site)?;
     if let Err(broken) = trial.experiment.measure(&mut bench).await {
         // Something ran, only not what was asked for: a trial that is invalid, not an experiment that is
         // broken.
@@ -59,24 +67,64 @@ pub async fn run(trial: &Trial, site: &Site) -> Result<Record, Broken> {
     Ok(record)
 }
 
-/// Records that a trial was broken, as an invalid one.
+/// Starts a trial's server and ends it again: whether that build serves at all, before a run rests on
+/// it. Leaves nothing behind.
+///
+/// # Errors
+/// Why it does not.
+pub async fn rehearse(trial: &Trial, site: &Site) -> Result<(), Broken> {
+    // Nobody connects.
+    const RETRY: Duration = Duration::from_secs(1);
+    let mut bench = bench(trial, 1, site)?;
+    let server = bench
+        .start_server(trial.experiment.connections(), RETRY)
+        .await?;
+    Ok(server.stop().await?)
+}
+
+/// Records that an attempt at a trial was broken, as an invalid one.
 ///
 /// # Errors
 /// When the record cannot be written.
-pub fn record_broken(trial: &Trial, site: &Site, broken: &Broken) -> Result<(), Broken> {
-    let mut record = empty_record(trial);
+pub fn record_broken(
+    trial: &Trial,
+    attempt: u32,
+    site: &Site,
+    broken: &Broken,
+) -> Result<Record, Broken> {
+    let mut record = empty_record(trial, attempt);
     record.invalid.push(broken.to_string());
-    write(&record, site)
+    write(&record, site)?;
+    Ok(record)
 }
 
-fn empty_record(trial: &Trial) -> Record {
+/// What the files of an attempt are named after, without its experiment's own part.
+pub fn attempt_suffix(attempt: u32) -> String {
+    match attempt {
+        1 => String::new(),
+        attempt => format!("-attempt-{attempt}"),
+    }
+}
+
+/// The bench of an attempt at a trial.
+pub(crate) fn bench(trial: &Trial, attempt: u32, site: &Site) -> Result<Bench, Broken> {
+    Bench::new(
+        trial.arm.clone(),
+        trial.seed,
+        trial.trace.clone(),
+        empty_record(trial, attempt),
+        site.clone(),
+    )
+}
+
+fn empty_record(trial: &Trial, attempt: u32) -> Record {
     Record {
         format: FORMAT,
         trial: trial.number,
         experiment: trial.experiment.name().to_owned(),
         arm: trial.arm.label.clone(),
         round: trial.round,
-        attempt: 1,
+        attempt,
         started_at: format!("{:.3}", jiff::Timestamp::now()),
         duration_ms: 0,
         settings: Default::default(),
@@ -93,8 +141,11 @@ fn empty_record(trial: &Trial) -> Record {
 /// Written aside and renamed: a run that is interrupted leaves whole records only.
 fn write(record: &Record, site: &Site) -> Result<(), Broken> {
     let name = format!(
-        "{:04}-{}-round-{}",
-        record.trial, record.experiment, record.round
+        "{:04}-{}-round-{}{}",
+        record.trial,
+        record.experiment,
+        record.round,
+        attempt_suffix(record.attempt)
     );
     let path = site.directory.join("records").join(format!("{name}.json"));
     let aside: PathBuf = path.with_extension("json.tmp");

@@ -14,7 +14,7 @@ use hdrhistogram::{
     },
 };
 use pushbench::{
-    arm::{Arm, Factors},
+    arm::{Arm, Build, Factors},
     bench::{Bench, Site},
     calibrate::{Effort, Lab, overhead},
     experiment::Experiment,
@@ -72,6 +72,7 @@ fn arm(transport: Transport) -> Arm {
             nodelay: false,
             ..Factors::default()
         },
+        build: Build::Own,
     }
 }
 

@@ -1,16 +1,29 @@
 //! `pushbench run`: every trial of a plan, then the report.
 
+mod against;
+mod fail_on;
+mod looks;
+mod measure;
 mod outcome;
 mod place;
 mod progress;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use anyhow::Context;
-use pushbench_reports::record::Facts;
+use anyhow::{Context, bail};
+use pushbench_reports::{estimate::effects, read::read, record::Facts};
 use pushbench_server::affinity;
 
-use super::{note, plan::load, report::summary, say, single_threaded, stop_signal};
+use super::{
+    note,
+    plan::{load, spoken},
+    report::summary,
+    say, single_threaded, stop_signal,
+};
 use crate::{
     bench::Site,
     meter::{
@@ -18,12 +31,12 @@ use crate::{
         limits::{enough_open_files, raise_open_files},
     },
     plan::{Plan, Replay},
-    quantity::{Rate, Rounds},
+    quantity::{Rate, Rounds, Span},
     trace::Trace,
-    trial::{self, Trial},
 };
-use outcome::{Outcome, Patience};
-use progress::Progress;
+use fail_on::FailOn;
+use measure::Measurement;
+use outcome::Outcome;
 
 /// Measure: run a plan's trials and write a report with charts and a verdict
 #[derive(Debug, clap::Args)]
@@ -57,6 +70,30 @@ pub struct Run {
     #[arg(long, value_name = "N", value_parser = rate, requires = "trace")]
     speed_up: Option<Rate>,
 
+    /// Add rounds, in place of the plan's, until every primary verdict is decided or time is up: looks
+    /// after 6, 12, 24 and 48 rounds, each at a quarter of the significance
+    #[arg(long, conflicts_with = "rounds")]
+    until_decided: bool,
+
+    /// With --until-decided: no rounds are begun that would end later than this, such as 90s, 30m or 1h
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "30m",
+        requires = "until_decided"
+    )]
+    max_time: Span,
+
+    /// Measure the server of another build of pushbench too, in the same rounds: each arm once more,
+    /// labelled `(against)` and held against its own arm of this build
+    #[arg(long, value_name = "BINARY")]
+    against: Option<PathBuf>,
+
+    /// Exit with code 1 if a primary verdict is `worse`, with --against one of the other build's
+    /// [default: worse with --against, else never]
+    #[arg(long, value_name = "WHEN")]
+    fail_on: Option<FailOn>,
+
     /// Print the summary as JSON on standard output, and nothing else there
     #[arg(long)]
     json: bool,
@@ -67,29 +104,38 @@ pub struct Run {
 /// # Errors
 /// Bad input, before anything is written; or an experiment that cannot be run.
 pub fn run(args: Run) -> anyhow::Result<ExitCode> {
-    let plan = args.plan()?;
+    let mut plan = args.plan()?;
     raise_open_files();
     enough_open_files(plan.connections().into())?;
+    let mut site = site()?;
+    let other_build = match &args.against {
+        Some(binary) => Some(against::join(&mut plan, binary, &site)?),
+        None => None,
+    };
+    args.enough_time(&plan)?;
     let started_at = jiff::Timestamp::now();
-    let directory = place::create(
+    site.directory = place::create(
         args.out
             .clone()
             .unwrap_or_else(|| place::default(&started_at, &plan.name)),
     )?;
-    let site = site(directory)?;
-    let environment = warned(environment(), &site);
+    let mut environment = warned(environment(), &site);
+    environment.extend(other_build.map(|fact| ("against".to_owned(), fact)));
     place::write_manifest(
         &site.directory,
         &plan.manifest(format!("{started_at:.0}"), environment),
     )?;
-    let outcome = measure(&plan.trials(), &site)?;
+    let outcome = measure(&plan, &site, args.until_decided.then_some(args.max_time))?;
     let rendered = pushbench_reports::render(&site.directory)?;
     say(&if args.json {
         rendered.summary_json.clone()
     } else {
         summary(&rendered)
     })?;
-    outcome.exit(&site.directory)
+    match outcome {
+        Outcome::Finished => judged(args.fail_on(), &site.directory),
+        unfinished => unfinished.exit(&site.directory),
+    }
 }
 
 impl Run {
@@ -100,6 +146,9 @@ impl Run {
         }
         if let Some(rounds) = self.rounds {
             plan.set_rounds(rounds);
+        }
+        if self.until_decided {
+            plan.look_after(&looks::LOOKS);
         }
         plan.seed = self.seed.unwrap_or(plan.seed);
         if let Some(path) = &self.trace {
@@ -116,10 +165,46 @@ impl Run {
         }
         Ok(plan)
     }
+
+    /// That there is time for the rounds before the first look: without them nothing is decided.
+    fn enough_time(&self, plan: &Plan) -> anyhow::Result<()> {
+        let (needed, max) = (plan.seconds(), self.max_time.duration().as_secs_f64());
+        if self.until_decided && needed > max {
+            bail!(
+                "the rounds before the first look take about {}, and --max-time is {}: give it more, or fewer \
+                 experiments with --only",
+                spoken(needed),
+                spoken(max)
+            );
+        }
+        Ok(())
+    }
+
+    fn fail_on(&self) -> FailOn {
+        let default = match self.against {
+            Some(_) => FailOn::Worse,
+            None => FailOn::Never,
+        };
+        self.fail_on.unwrap_or(default)
+    }
 }
 
-/// The server on the first core and the generator on the last, where there are two.
-fn site(directory: PathBuf) -> anyhow::Result<Site> {
+/// The exit code of a finished run, by what its report says; what it fails on is said.
+fn judged(fail_on: FailOn, directory: &Path) -> anyhow::Result<ExitCode> {
+    if fail_on == FailOn::Never {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let run = read(directory)?;
+    let effects = effects(&run.manifest.plan, &run.records).effects;
+    let found = fail_on.found(&run.manifest.plan, &effects);
+    for effect in &found {
+        note(&format!("{}: {}", effect.experiment, effect.sentence));
+    }
+    Ok(FailOn::exit(&found))
+}
+
+/// The server on the first core and the generator on the last, where there are two; no directory yet.
+fn site() -> anyhow::Result<Site> {
     let cores = affinity::cores().context("cannot read which cores there are")?;
     let (server_cores, generator_cores) = match cores[..] {
         [first, .., last] => (vec![first], vec![last]),
@@ -127,7 +212,7 @@ fn site(directory: PathBuf) -> anyhow::Result<Site> {
     };
     Ok(Site {
         server_binary: PathBuf::from("/proc/self/exe"),
-        directory,
+        directory: PathBuf::new(),
         server_cores,
         generator_cores,
     })
@@ -140,7 +225,8 @@ fn warned(mut environment: Facts, site: &Site) -> Facts {
     let mut warnings = Vec::new();
     if site.server_cores.is_empty() {
         warnings.push(
-            "one core only: server and generator take turns on it, and latency is what they wait"
+            "one core only: server and generator take turns on it, latency is what they wait, and trials in which they \
+             wait for long are invalid"
                 .to_owned(),
         );
     }
@@ -162,33 +248,18 @@ fn warned(mut environment: Facts, site: &Site) -> Facts {
     environment
 }
 
-/// Runs the trials in order until the end or a signal; finished ones stay.
-fn measure(trials: &[Trial], site: &Site) -> anyhow::Result<Outcome> {
+/// Runs the trials, more of them until all is decided where a time is given for that.
+fn measure(plan: &Plan, site: &Site, until_decided: Option<Span>) -> anyhow::Result<Outcome> {
     if !site.generator_cores.is_empty() {
         affinity::pin(&site.generator_cores).context("cannot pin the generator to its core")?;
     }
-    let runtime = single_threaded()?;
-    runtime.block_on(async {
-        let mut stop = std::pin::pin!(stop_signal()?);
-        let mut progress = Progress::new(trials);
-        let mut patience = Patience::default();
-        for trial in trials {
-            progress.begin(trial);
-            let result = tokio::select! {
-                // Dropping the trial ends its server.
-                () = &mut stop => return Ok(Outcome::Interrupted { finished: trial.number - 1, of: trials.len() }),
-                result = trial::run(trial, site) => result,
-            };
-            if let Err(broken) = &result {
-                trial::record_broken(trial, site, broken)?;
-                progress.say(&format!("trial {} is broken: {broken}", trial.number));
-            }
-            if let Err(broken) = patience.judge(result) {
-                return Ok(Outcome::Broken(broken));
-            }
-            progress.end(trial);
+    single_threaded()?.block_on(async {
+        let stop = std::pin::pin!(stop_signal()?);
+        let mut measurement = Measurement::new(plan, site, stop);
+        match until_decided {
+            Some(max_time) => measurement.until_decided(max_time).await,
+            None => measurement.all().await,
         }
-        Ok(Outcome::Finished)
     })
 }
 

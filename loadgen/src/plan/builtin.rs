@@ -6,7 +6,7 @@ use pushbench_server::contract::transport::Transport;
 
 use super::{Entry, Plan, SEED};
 use crate::{
-    arm::{Arm, Factors},
+    arm::{Arm, Build, Factors},
     experiment::{
         Experiment, latency,
         memory::{self, rungs},
@@ -102,6 +102,7 @@ fn empty() -> Plan {
         baseline: SSE.to_owned(),
         experiments: Vec::new(),
         replay: None,
+        looks: Vec::new(),
     }
 }
 
@@ -111,6 +112,7 @@ fn arm(label: &str, transport: Transport, control_of: Option<&str>) -> Arm {
         transport,
         control_of: control_of.map(str::to_owned),
         factors: Factors::default(),
+        build: Build::Own,
     }
 }
 

@@ -115,7 +115,9 @@ fn evidence(
 fn opponent<'a>(plan: &'a Plan, entry: &Entry, baseline: &Arm) -> Option<&'a Arm> {
     plan.arms.iter().find(|arm| {
         let other = mechanism(arm).is_some() && mechanism(arm) != mechanism(baseline);
-        other && arm.control_of.is_none() && entry.arms.contains(&arm.label)
+        // A control or another build's arm says nothing of the transports that the arm itself does not.
+        let itself = arm.control_of.is_none() && arm.held_against().is_none();
+        other && itself && entry.arms.contains(&arm.label)
     })
 }
 

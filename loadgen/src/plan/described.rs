@@ -31,7 +31,7 @@ pub fn plan(plan: &Plan) -> record::Plan {
             .map(|entry| experiment(plan, entry))
             .collect(),
         claims: claims(plan),
-        looks: Vec::new(),
+        looks: plan.looks.clone(),
         notes: plan
             .experiments
             .iter()

@@ -13,7 +13,10 @@ use super::{
     Entry, Plan, SEED,
     table::{Flaw, Table},
 };
-use crate::{arm::Arm, experiment::Experiment};
+use crate::{
+    arm::{Arm, Build},
+    experiment::Experiment,
+};
 
 /// A plan file that cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +102,7 @@ fn read(text: &str, name: &str) -> Result<Plan, Flaw> {
         baseline,
         experiments,
         replay: None,
+        looks: Vec::new(),
     })
 }
 
@@ -135,6 +139,7 @@ fn arms(tables: Vec<Table>) -> Result<Vec<Arm>, Flaw> {
             transport,
             control_of,
             factors: table.rest()?,
+            build: Build::Own,
         });
     }
     for (control, at) in controls {

@@ -7,7 +7,7 @@ mod file;
 mod order;
 mod table;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, sync::Arc};
 
 use pushbench_reports::record::{FORMAT, Facts, Manifest};
 
@@ -43,6 +43,18 @@ pub struct Plan {
     pub experiments: Vec<Entry>,
     /// Real traffic in place of the synthetic.
     pub replay: Option<Replay>,
+    /// Rounds after which the run looks whether it is decided, rising; the experiments' own rounds are
+    /// the first of them then. Empty where the number of rounds is fixed.
+    pub looks: Vec<u32>,
+}
+
+/// Some rounds of one experiment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub experiment: String,
+    /// From 1.
+    pub rounds: RangeInclusive<u32>,
 }
 
 /// One experiment and the arms that take part in it.
@@ -73,7 +85,61 @@ pub struct UnknownExperiment {
     choice: String,
 }
 
+/// Another build's arm would have the label of an arm that there is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the plan has an arm `{label}`, which is what --against calls another build's: give it another label"
+)]
+pub struct LabelTaken {
+    label: String,
+}
+
 impl Plan {
+    /// Gives every arm but the controls a twin that another build serves, in every experiment that the
+    /// arm takes part in.
+    ///
+    /// # Errors
+    /// When a twin's label is taken.
+    pub fn against(&mut self, binary: &Path) -> Result<(), LabelTaken> {
+        let twins: Vec<Arm> = self
+            .arms
+            .iter()
+            .filter(|arm| arm.control_of.is_none())
+            .map(|arm| arm.twin(binary.to_owned()))
+            .collect();
+        let taken = |twin: &&Arm| self.arms.iter().any(|arm| arm.label == twin.label);
+        if let Some(twin) = twins.iter().find(taken) {
+            return Err(LabelTaken {
+                label: twin.label.clone(),
+            });
+        }
+        for entry in &mut self.experiments {
+            let takes_part = |twin: &&Arm| {
+                let held_against = twin.held_against();
+                entry
+                    .arms
+                    .iter()
+                    .any(|arm| Some(arm.as_str()) == held_against)
+            };
+            let labels: Vec<_> = twins
+                .iter()
+                .filter(takes_part)
+                .map(|twin| twin.label.clone())
+                .collect();
+            entry.arms.extend(labels);
+        }
+        self.arms.extend(twins);
+        Ok(())
+    }
+
+    /// Has the run look after these rounds whether it is decided.
+    pub fn look_after(&mut self, looks: &[Rounds]) {
+        self.looks = looks.iter().map(|rounds| rounds.get()).collect();
+        if let Some(&first) = looks.first() {
+            self.set_rounds(first);
+        }
+    }
+
     /// Leaves out all experiments but these.
     ///
     /// # Errors
@@ -111,34 +177,37 @@ impl Plan {
 
     /// The trials in order: experiment by experiment, round by round.
     pub fn trials(&self) -> Vec<Trial> {
-        let rounds = self.experiments.iter().flat_map(|entry| {
-            let place = Experiment::NAMES
-                .iter()
-                .position(|name| *name == entry.experiment.name());
-            let arms: Vec<_> = self
-                .arms
-                .iter()
-                .filter(|arm| entry.arms.contains(&arm.label))
-                .collect();
-            let rounds = order::rounds(
-                self.seed,
-                place.unwrap_or_default() as u32,
-                &arms,
-                entry.experiment.rounds(),
-            );
-            rounds
-                .map(|round| (&entry.experiment, round))
-                .collect::<Vec<_>>()
+        self.trials_of(&self.parts(), 1)
+    }
+
+    /// All rounds of each experiment.
+    pub fn parts(&self) -> Vec<Part> {
+        let experiments = self.experiments.iter().map(|entry| &entry.experiment);
+        experiments
+            .map(|experiment| Part {
+                experiment: experiment.name().to_owned(),
+                rounds: 1..=experiment.rounds(),
+            })
+            .collect()
+    }
+
+    /// Those of these rounds, numbered from `first`. A round is the same whichever others are run.
+    pub fn trials_of(&self, parts: &[Part], first: u32) -> Vec<Trial> {
+        let rounds = parts.iter().flat_map(|part| {
+            let entries = self.experiments.iter();
+            entries
+                .filter(|entry| entry.experiment.name() == part.experiment)
+                .flat_map(|entry| self.rounds(entry, &part.rounds))
         });
         let trials = rounds.flat_map(|(experiment, order::Round { number, arms, seed })| {
             arms.into_iter()
-                .map(move |arm| (experiment, number, seed, arm))
+                .map(move |arm| (experiment.clone(), number, seed, arm))
         });
         trials
-            .zip(1..)
+            .zip(first..)
             .map(|((experiment, round, seed, arm), number)| Trial {
                 number,
-                experiment: experiment.clone(),
+                experiment,
                 arm: arm.clone(),
                 round,
                 seed,
@@ -147,11 +216,45 @@ impl Plan {
             .collect()
     }
 
+    /// Each with its experiment, which says how many rounds there will have been.
+    fn rounds(
+        &self,
+        entry: &Entry,
+        rounds: &RangeInclusive<u32>,
+    ) -> Vec<(Experiment, order::Round<&Arm>)> {
+        let mut experiment = entry.experiment.clone();
+        if let Ok(rounds) = Rounds::try_from(*rounds.end()) {
+            experiment.set_rounds(rounds);
+        }
+        let place = Experiment::NAMES
+            .iter()
+            .position(|name| *name == experiment.name());
+        let arms: Vec<_> = self
+            .arms
+            .iter()
+            .filter(|arm| entry.arms.contains(&arm.label))
+            .collect();
+        let place = place.unwrap_or_default() as u32;
+        order::rounds(self.seed, place, &arms, *rounds.end())
+            .filter(|round| rounds.contains(&round.number))
+            .map(|round| (experiment.clone(), round))
+            .collect()
+    }
+
     /// Expected seconds of all trials.
     pub fn seconds(&self) -> f64 {
         self.trials()
             .iter()
             .map(|trial| trial.experiment.trial_seconds())
+            .sum()
+    }
+
+    /// Expected seconds of one round of an experiment; 0 of one that is not in the plan.
+    pub fn round_seconds(&self, experiment: &str) -> f64 {
+        let entries = self.experiments.iter();
+        entries
+            .filter(|entry| entry.experiment.name() == experiment)
+            .map(|entry| entry.experiment.trial_seconds() * entry.arms.len() as f64)
             .sum()
     }
 
@@ -179,6 +282,77 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::rounds;
+
+    #[test]
+    fn another_builds_arms_take_part_where_their_own_do_and_are_held_against_them() {
+        let mut plan = full();
+        plan.experiments[0].arms.retain(|label| label != "ws-h1");
+        plan.against(Path::new("/other")).unwrap();
+        let labels = |entry: &Entry| -> Vec<_> {
+            let twins = entry
+                .arms
+                .iter()
+                .filter(|label| label.ends_with(" (against)"));
+            twins.cloned().collect()
+        };
+        assert_eq!(labels(&plan.experiments[0]), ["sse-h1 (against)"]);
+        assert_eq!(
+            labels(&plan.experiments[1]),
+            [
+                "sse-h1 (against)",
+                "ws-h1 (against)",
+                "ws-h1 (library default) (against)"
+            ],
+            "a control has none"
+        );
+        let manifest = plan.manifest(String::new(), Facts::new());
+        let held: BTreeMap<_, _> = manifest
+            .plan
+            .arms
+            .iter()
+            .filter_map(|arm| Some((arm.label.as_str(), arm.held_against.as_deref()?)))
+            .collect();
+        assert_eq!(held.len(), 3);
+        assert_eq!(held["ws-h1 (against)"], "ws-h1");
+        // In the same rounds as their own, in an order that the seed shuffles.
+        let trials = plan.trials();
+        let of_round = |number| {
+            let throughput = trials
+                .iter()
+                .filter(|trial| trial.experiment.name() == "throughput");
+            let of_round = throughput.filter(move |trial| trial.round == number);
+            of_round
+                .map(|trial| trial.arm.label.as_str())
+                .collect::<Vec<_>>()
+        };
+        let (first, second) = (of_round(1), of_round(2));
+        assert_eq!(first.len(), 7);
+        assert!(first.iter().rev().eq(second.iter()), "mirrored");
+        let refusal = plan.against(Path::new("/other")).unwrap_err();
+        assert!(refusal.to_string().contains("sse-h1 (against)"));
+    }
+
+    #[test]
+    fn rounds_that_are_added_are_those_that_a_longer_plan_would_have_had() {
+        let mut plan = quick();
+        plan.look_after(&[rounds(6), rounds(12)]);
+        let first = plan.trials();
+        let more = Part {
+            experiment: "latency".into(),
+            rounds: 7..=12,
+        };
+        let added = plan.trials_of(&[more], first.len() as u32 + 1);
+        assert_eq!(added.len(), 18);
+        assert_eq!(added[0].number, first.last().unwrap().number + 1);
+        plan.set_rounds(rounds(12));
+        let key = |trial: &Trial| (trial.arm.label.clone(), trial.round, trial.seed);
+        let longer = plan.trials();
+        let latency = longer
+            .iter()
+            .filter(|trial| trial.experiment.name() == "latency");
+        assert!(latency.skip(18).map(key).eq(added.iter().map(key)));
+    }
 
     #[test]
     fn quick_fits_three_minutes_and_full_an_hour() {

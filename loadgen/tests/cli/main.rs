@@ -7,6 +7,7 @@
 
 mod compare;
 mod plan;
+mod rounds;
 mod run;
 mod serve;
 

@@ -119,7 +119,10 @@ fn a_run_ends_in_a_report_that_renders_again_to_the_same_bytes() {
     };
     assert!(name.ends_with("Z-tiny"), "{name}");
     let run = runs.join(name);
-    assert_eq!(entries(&run.join("records")).len(), 6);
+    // A busy machine may have some trials run again.
+    let mut records = entries(&run.join("records"));
+    records.retain(|name| !name.contains("-attempt-"));
+    assert_eq!(records.len(), 6);
     let read = |name| fs::read(run.join(name)).unwrap();
     let before = ["index.html", "summary.json", "summary.md", "trials.csv"].map(read);
     let (code, out, err) = finish(temp.path(), &["report", run.to_str().unwrap()]);

@@ -22,7 +22,7 @@ pub enum Outcome {
         /// Trials planned.
         of: usize,
     },
-    /// Too many trials in a row were broken.
+    /// Too many trials in a row were broken, however often each was tried.
     Broken(Broken),
 }
 
@@ -42,7 +42,7 @@ impl Outcome {
                 Ok(ExitCode::from(INTERRUPTED))
             }
             Self::Broken(broken) => Err(anyhow!(broken).context(format!(
-                "gave up after {} broken trials in a row; what was measured before is in {}",
+                "gave up after {} trials in a row that were broken at every attempt; what was measured before is in {}",
                 Patience::BROKEN_IN_A_ROW,
                 directory.display()
             ))),
@@ -60,6 +60,8 @@ impl Patience {
     /// One is an accident, three have a cause that the next trial will meet too.
     const BROKEN_IN_A_ROW: u32 = 3;
 
+    /// Of a trial's last attempt.
+    ///
     /// # Errors
     /// The last of too many.
     pub fn judge(&mut self, result: Result<Record, Broken>) -> Result<(), Broken> {

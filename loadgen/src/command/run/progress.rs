@@ -26,24 +26,36 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// At the start of these trials.
-    pub fn new(trials: &[Trial]) -> Self {
+    /// At the start of a run.
+    pub fn new() -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(trials.len() as u64);
+            let bar = ProgressBar::new(0);
             // The template is ours and valid; were it not, the default bar would do.
             let style = ProgressStyle::with_template("{bar:16.cyan} {pos}/{len}  {wide_msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self {
             started: Instant::now(),
-            trials: trials.len(),
-            expected: trials
-                .iter()
-                .map(|trial| trial.experiment.trial_seconds())
-                .sum(),
+            trials: 0,
+            expected: 0.0,
             ended: 0.0,
             bar,
         }
+    }
+
+    /// These trials are to come.
+    pub fn expect(&mut self, trials: &[Trial]) {
+        self.trials += trials.len();
+        let seconds = trials.iter().map(|trial| trial.experiment.trial_seconds());
+        self.expected += seconds.sum::<f64>();
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.trials as u64);
+        }
+    }
+
+    /// Trials that were to come, those that have ended among them.
+    pub fn trials(&self) -> usize {
+        self.trials
     }
 
     /// A trial begins.
@@ -70,6 +82,13 @@ impl Progress {
         }
     }
 
+    /// It begins again: an attempt has ended, and one more is to come.
+    pub fn again(&mut self, trial: &Trial) {
+        let seconds = trial.experiment.trial_seconds();
+        self.expected += seconds;
+        self.ended += seconds;
+    }
+
     /// It has ended.
     pub fn end(&mut self, trial: &Trial) {
         self.ended += trial.experiment.trial_seconds();
@@ -86,14 +105,17 @@ impl Progress {
         }
     }
 
-    /// As expected, at the pace so far.
-    fn seconds_left(&self) -> f64 {
-        let left = (self.expected - self.ended).max(0.0);
+    /// Seconds that a second took so far, of those that were expected.
+    pub fn pace(&self) -> f64 {
         if self.ended > 0.0 {
-            left * self.started.elapsed().as_secs_f64() / self.ended
+            self.started.elapsed().as_secs_f64() / self.ended
         } else {
-            left
+            1.0
         }
+    }
+
+    fn seconds_left(&self) -> f64 {
+        (self.expected - self.ended).max(0.0) * self.pace()
     }
 }
 

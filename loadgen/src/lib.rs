@@ -17,6 +17,7 @@ pub mod read_lag;
 pub mod recorder;
 pub mod refusal;
 pub mod server_process;
+pub mod settle;
 pub mod sse;
 pub mod subscriber;
 pub mod trace;

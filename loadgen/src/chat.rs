@@ -48,7 +48,7 @@ pub struct Tally {
     pub ttft_cold: Histogram<u64>,
     /// The same of turns on an open one.
     pub ttft_warm: Histogram<u64>,
-    /// Woken − due, nanoseconds: how late turns were started.
+    /// Woken − due, nanoseconds: how late turns were started, from the window's opening on.
     pub send_lag: Histogram<u64>,
     /// Round trips to the first token, connecting included.
     pub trips_cold: Mean,
@@ -102,9 +102,26 @@ impl Tally {
         }
     }
 
-    /// The warm-up is over from `window.start` on.
+    /// From now on, what is due in this window is recorded, and nothing that was before.
     pub fn open(&mut self, window: std::ops::Range<u64>) {
-        self.recorder = Recorder::new(window);
+        *self = Self {
+            recorder: Recorder::new(window),
+            turns: self.turns,
+            cut: self.cut,
+            failures: std::mem::take(&mut self.failures),
+            ledgers: std::mem::take(&mut self.ledgers),
+            ..Self::new()
+        };
+    }
+}
+
+/// A crowd's tally in other hands.
+pub struct SharedTally(Arc<Mutex<Tally>>);
+
+impl SharedTally {
+    /// What the users saw so far; hold it briefly.
+    pub fn lock(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.0)
     }
 }
 
@@ -160,6 +177,11 @@ impl Crowd {
     /// What the users saw so far; hold it briefly.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         lock(&self.tally)
+    }
+
+    /// The same, for whoever looks at it while turns are started.
+    pub fn shared_tally(&self) -> SharedTally {
+        SharedTally(self.tally.clone())
     }
 
     /// Starts a turn, now.

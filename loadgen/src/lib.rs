@@ -23,5 +23,6 @@ pub mod subscriber;
 pub mod trace;
 pub mod trial;
 pub mod validity;
+pub mod warm_up;
 pub mod window;
 pub mod workload;

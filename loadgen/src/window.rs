@@ -211,4 +211,50 @@ mod tests {
         assert_eq!(window.rise(Counter::HandedOver), 80);
         assert_eq!(window.messages_a_segment(), Some(2.0));
     }
+
+    /// What half a second of these would make of a trial.
+    async fn reasons(hindrance: Hindrance) -> Vec<String> {
+        let record = serde_json::json!({
+            "format": 2, "trial": 1, "experiment": "latency", "arm": "arm", "round": 1, "started_at": "",
+            "duration_ms": 0, "settings": {}, "metrics": {}, "points": {}, "counters": {}, "books": [],
+            "histograms": {}, "invalid": [], "notes": [],
+        });
+        let arm = crate::plan::quick().arms[0].clone();
+        let site = crate::bench::Site {
+            server_binary: Default::default(),
+            directory: Default::default(),
+            server_cores: Vec::new(),
+            generator_cores: Vec::new(),
+        };
+        let record = serde_json::from_value(record).unwrap();
+        let mut bench = Bench::new(arm, 1, None, record, site).unwrap();
+        hindrance.report(&mut bench);
+        bench.record.invalid
+    }
+
+    #[tokio::test]
+    async fn what_kept_us_from_our_cores_is_weighed_and_so_is_what_the_generator_used() {
+        let quiet = || Hindrance {
+            elapsed_ns: 500_000_000,
+            ..Hindrance::default()
+        };
+        assert!(reasons(quiet()).await.is_empty());
+        let spoilt = Hindrance {
+            server_wait_ns: 30_000_000,
+            generator_wait_ns: 35_000_000,
+            steal_ns: 40_000_000,
+            generator_busy_ns: 450_000_000,
+            ..quiet()
+        };
+        let reasons = reasons(spoilt).await;
+        for (reason, says) in reasons.iter().zip([
+            "the server waited 6 %",
+            "the load generator waited 7 %",
+            "withheld 8 %",
+            "used 90 % of its core",
+        ]) {
+            assert!(reason.contains(says), "{reason} lacks {says}");
+        }
+        assert_eq!(reasons.len(), 4, "{reasons:?}");
+    }
 }

@@ -35,14 +35,14 @@ fn settings<T: DeserializeOwned>(json: Value) -> T {
 
 fn latency() -> Experiment {
     Experiment::Latency(settings(json!({
-        "warm_up_s": 0.1, "window_s": 0.4, "turns_per_second": 60.0, "first_token_s": 0.01,
+        "warm_up_s": 0.1, "warm_up_max_s": 0.4, "window_s": 0.4, "turns_per_second": 60.0, "first_token_s": 0.01,
         "warm_connections": 40,
     })))
 }
 
 fn throughput(search: bool) -> Experiment {
     Experiment::Throughput(settings(json!({
-        "subscribers": 5, "messages_per_second": 100.0, "warm_up_s": 0.05, "window_s": 0.2,
+        "subscribers": 5, "messages_per_second": 100.0, "warm_up_s": 0.05, "warm_up_max_s": 0.2, "window_s": 0.2,
         "search": search, "search_step_s": 0.1,
     })))
 }

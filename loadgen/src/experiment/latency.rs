@@ -1,6 +1,6 @@
 //! Latency: chat turns arriving open-loop, half of them cold and half warm.
 
-use std::time::Duration;
+use std::{cell::Cell, future::pending, time::Duration};
 
 use hdrhistogram::Histogram;
 use pushbench_reports::record::{self, Chart};
@@ -18,8 +18,9 @@ use crate::{
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
     recorder::{quantile_ms, tail},
     validity::Evidence,
+    warm_up::{self, WarmUp, take_median_ns},
     window::observe,
-    workload::Chat,
+    workload::{Chat, Turn},
 };
 
 /// The workload.
@@ -28,8 +29,10 @@ use crate::{
 pub struct Settings {
     /// Rounds of the plan.
     pub rounds: Rounds,
-    /// Turns arrive and nothing is recorded.
+    /// Turns arrive and nothing is recorded, until the latency has been steady for this long.
     pub warm_up_s: Seconds,
+    /// What has not settled by then makes the trial invalid; far more than a healthy machine needs.
+    pub warm_up_max_s: Seconds,
     /// Turns arrive and everything is recorded; turns running at its end are cut and counted.
     pub window_s: Seconds,
     /// Mean arrivals a second, Poisson: enough for a p90 of cold and of warm turns in a short window.
@@ -49,7 +52,8 @@ impl Default for Settings {
         Self {
             rounds: rounds(6),
             warm_up_s: seconds(0.5),
-            window_s: seconds(2.7),
+            warm_up_max_s: seconds(5.0),
+            window_s: seconds(2.5),
             turns_per_second: rate(90.0),
             first_token_s: seconds(0.03),
             speed_up: rate(10.0),
@@ -70,7 +74,15 @@ const LATE_NS: u64 = 50_000_000;
 impl Settings {
     /// Expected seconds of one trial.
     pub fn trial_seconds(&self) -> f64 {
-        self.warm_up_s.get() + self.window_s.get() + AROUND_S
+        self.warm_up().seconds() + self.window_s.get() + AROUND_S
+    }
+
+    /// How long the warm-up may take.
+    pub fn warm_up(&self) -> WarmUp {
+        WarmUp {
+            least: self.warm_up_s,
+            most: self.warm_up_max_s,
+        }
     }
 
     /// Connections open at most.
@@ -154,6 +166,7 @@ impl Settings {
                     factors: vec![1.0, 20.0, 50.0, 150.0],
                     unit: "ms".into(),
                 },
+                warm_up::chart("latency"),
             ],
         }
     }
@@ -166,28 +179,37 @@ impl Settings {
         let mut crowd = Crowd::new(bench, server.address());
         crowd.warm(self.warm_connections.get()).await?;
 
-        let chat = Chat {
-            seed: bench.seed,
-            window_ns: self.warm_up_s.nanos() + self.window_s.nanos(),
-            first_token_ns: self.first_token_s.nanos(),
-        };
-        let turns = match &bench.trace {
-            Some(trace) => chat.replay(trace, self.speed_up.per_second()),
-            None => chat.synthetic(self.turns_per_second.per_second()),
-        };
+        let turns = self.turns(bench);
         // Far enough ahead that the first turn is not late.
         let start_ns = now_ns() + 20_000_000;
-        let window = (start_ns + self.warm_up_s.nanos(), start_ns + chat.window_ns);
-        crowd.tally().open(window.0..window.1);
+        let end_ns = Cell::new(u64::MAX);
         let pacer = bench.pacer.clone();
-        let (window, ()) = tokio::join!(observe(bench, &mut server, window), async {
+        let tally = crowd.shared_tally();
+        let watched = async {
+            tally.lock().open(start_ns..u64::MAX);
+            let median_ns = || take_median_ns(&mut tally.lock().recorder);
+            let warmed = self.warm_up().watch(&pacer, start_ns, median_ns).await;
+            let window = (warmed.opens_ns, warmed.opens_ns + self.window_s.nanos());
+            end_ns.set(window.1);
+            tally.lock().open(window.0..window.1);
+            warmed.report(bench);
+            observe(bench, &mut server, window).await
+        };
+        let arrivals = async {
             for turn in &turns {
                 let due_ns = start_ns + turn.due_ns;
                 pacer.sleep_until(due_ns).await;
+                if due_ns >= end_ns.get() {
+                    break;
+                }
                 crowd.start(turn, due_ns);
             }
-        });
-        let window = window?;
+            pending().await
+        };
+        let window = tokio::select! {
+            window = watched => window?,
+            never = arrivals => match never {},
+        };
         // The latest turns' first tokens, and tokens that a stall held up, count too: a stream that ended
         // with the window would leave out the slowest.
         pacer
@@ -199,6 +221,20 @@ impl Settings {
         server.stop().await?;
         window.report_read_lag(bench)?;
         self.report(bench, &crowd, &window.after, owed)
+    }
+
+    /// Enough for the longest warm-up, and the same whenever the window opens: all arms of a round meet
+    /// the same arrivals.
+    fn turns(&self, bench: &Bench) -> Vec<Turn> {
+        let chat = Chat {
+            seed: bench.seed,
+            window_ns: self.warm_up().longest_ns() + self.window_s.nanos(),
+            first_token_ns: self.first_token_s.nanos(),
+        };
+        match &bench.trace {
+            Some(trace) => chat.replay(trace, self.speed_up.per_second()),
+            None => chat.synthetic(self.turns_per_second.per_second()),
+        }
     }
 
     fn report(

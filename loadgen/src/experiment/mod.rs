@@ -11,6 +11,7 @@ use pushbench_reports::record;
 use crate::{
     bench::{Bench, Broken},
     quantity::{Rate, Rounds},
+    warm_up::WarmUp,
 };
 
 /// An experiment with its settings: matched here and nowhere else.
@@ -64,6 +65,15 @@ impl Experiment {
     pub fn set_speed_up(&mut self, speed_up: Rate) {
         if let Self::Latency(settings) = self {
             settings.speed_up = speed_up;
+        }
+    }
+
+    /// How long the warm-up may take, where it lasts until the load has settled.
+    pub fn warm_up(&self) -> Option<WarmUp> {
+        match self {
+            Self::Latency(settings) => Some(settings.warm_up()),
+            Self::Throughput(settings) => Some(settings.warm_up()),
+            Self::Memory(_) | Self::Reconnect(_) => None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     recorder::{Recorder, quantile_ms},
     subscriber::Outcome,
     validity::Evidence,
+    warm_up::{self, WarmUp, take_median_ns},
     window::{Window, observe},
 };
 
@@ -28,8 +29,10 @@ pub struct Settings {
     pub subscribers: Count,
     /// Messages a second that the feed publishes; times `subscribers`, the deliveries a second.
     pub messages_per_second: Rate,
-    /// Messages flow and nothing is recorded.
+    /// Messages flow and nothing is recorded, until their latency has been steady for this long.
     pub warm_up_s: Seconds,
+    /// What has not settled by then makes the trial invalid; far more than a healthy machine needs.
+    pub warm_up_max_s: Seconds,
     /// CPU is measured over this time.
     pub window_s: Seconds,
     /// Whether the highest sustained rate is searched for as well.
@@ -46,7 +49,8 @@ impl Default for Settings {
             rounds: rounds(6),
             subscribers: count(100),
             messages_per_second: rate(200.0),
-            warm_up_s: seconds(0.3),
+            warm_up_s: seconds(0.5),
+            warm_up_max_s: seconds(5.0),
             window_s: seconds(1.2),
             search: false,
             search_step_s: seconds(1.0),
@@ -63,6 +67,10 @@ const AROUND_S: f64 = 0.3;
 const DOUBLINGS: u32 = 6;
 const HALVINGS: u32 = 4;
 
+/// Messages flow for so long before a step of the search counts: a rate above the limit never settles, and
+/// the 50 ms or so that a step is held against are far above what a cold start adds.
+const SEARCH_WARM_UP: Seconds = seconds(0.3);
+
 /// Share of the offered messages that must have arrived within the window for a rate to count as
 /// sustained; the rest is what is under way at its end.
 const SUSTAINED: f64 = 0.99;
@@ -70,8 +78,8 @@ const SUSTAINED: f64 = 0.99;
 impl Settings {
     /// Expected seconds of one trial.
     pub fn trial_seconds(&self) -> f64 {
-        let fixed = self.warm_up_s.get() + self.window_s.get() + AROUND_S;
-        let step = self.warm_up_s.get() + self.search_step_s.get() + AROUND_S;
+        let fixed = self.warm_up().seconds() + self.window_s.get() + AROUND_S;
+        let step = SEARCH_WARM_UP.get() + self.search_step_s.get() + AROUND_S;
         // As it turns out in practice: about half of the doublings are needed.
         fixed
             + if self.search {
@@ -79,6 +87,14 @@ impl Settings {
             } else {
                 0.0
             }
+    }
+
+    /// How long the warm-up may take.
+    pub fn warm_up(&self) -> WarmUp {
+        WarmUp {
+            least: self.warm_up_s,
+            most: self.warm_up_max_s,
+        }
     }
 
     /// Question, metrics and charts.
@@ -143,14 +159,19 @@ impl Settings {
                           between the two panels is that of two programs, not of two protocols."
                     .into(),
                 metrics: vec!["server_cpu_us_per_message".into(), "generator_cpu_us_per_message".into()],
-            }],
+            }, warm_up::chart("throughput")],
         }
     }
 
     /// Measures at the fixed rate, then searches if asked to.
     pub(super) async fn measure(&self, bench: &mut Bench) -> Result<(), Broken> {
         let fixed = self
-            .run(bench, self.messages_per_second.per_second(), self.window_s)
+            .run(
+                bench,
+                self.messages_per_second.per_second(),
+                self.window_s,
+                Warming::UntilSettled,
+            )
             .await?;
         self.report(bench, &fixed)?;
         let rate = self.messages_per_second.per_second();
@@ -172,6 +193,7 @@ impl Settings {
         bench: &mut Bench,
         rate: f64,
         window_s: Seconds,
+        warming: Warming,
     ) -> Result<Measured, Broken> {
         let subscribers = self.subscribers.get();
         let mut server = bench
@@ -180,7 +202,10 @@ impl Settings {
         let mut audience = Audience::new(bench, &server, false);
         audience.grow(bench, &server, subscribers, |_| false).await;
         server.command(Command::Feed { rate }).await?;
-        let start_ns = now_ns() + self.warm_up_s.nanos();
+        let start_ns = match warming {
+            Warming::UntilSettled => self.warm(bench, &audience).await,
+            Warming::Briefly => now_ns() + SEARCH_WARM_UP.nanos(),
+        };
         let end_ns = start_ns + window_s.nanos();
         *audience.recorder() = Recorder::new(start_ns..end_ns);
         let window = observe(bench, &mut server, (start_ns, end_ns)).await?;
@@ -199,6 +224,17 @@ impl Settings {
             outcomes,
             owed,
         })
+    }
+
+    /// Watches the feed, which has just begun, until it has settled; when the window opens.
+    async fn warm(&self, bench: &mut Bench, audience: &Audience) -> u64 {
+        let begun_ns = now_ns();
+        *audience.recorder() = Recorder::new(begun_ns..u64::MAX);
+        let median_ns = || take_median_ns(&mut audience.recorder());
+        let pacer = bench.pacer.clone();
+        let warmed = self.warm_up().watch(&pacer, begun_ns, median_ns).await;
+        warmed.report(bench);
+        warmed.opens_ns
     }
 
     fn report(&self, bench: &mut Bench, measured: &Measured) -> Result<(), Broken> {
@@ -283,7 +319,9 @@ impl Settings {
     /// the trial's record.
     async fn attempt(&self, bench: &Bench, rate: f64) -> Result<Attempt, Broken> {
         let mut aside = bench.aside()?;
-        let measured = self.run(&mut aside, rate, self.search_step_s).await?;
+        let measured = self
+            .run(&mut aside, rate, self.search_step_s, Warming::Briefly)
+            .await?;
         Ok(self.judge(&aside.record.invalid, rate, self.search_step_s, &measured))
     }
 
@@ -375,6 +413,13 @@ struct Measured {
     in_time: u64,
     outcomes: Vec<Outcome>,
     owed: u64,
+}
+
+/// How long messages flow before the window.
+#[derive(Debug, Clone, Copy)]
+enum Warming {
+    UntilSettled,
+    Briefly,
 }
 
 /// How a rate was borne.

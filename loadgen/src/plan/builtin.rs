@@ -12,7 +12,7 @@ use crate::{
         memory::{self, rungs},
         reconnect, throughput,
     },
-    quantity::{count, rate, rounds, seconds},
+    quantity::{Seconds, count, rate, rounds, seconds},
 };
 
 const SSE: &str = "sse-h1";
@@ -22,6 +22,11 @@ const WS_LIBRARY_DEFAULT: &str = "ws-h1 (library default)";
 
 /// `tungstenite`'s own read buffer, in bytes, which it clears at each read.
 const TUNGSTENITE_READ_BUFFER: NonZeroU32 = const { NonZeroU32::new(131_072).unwrap() };
+
+/// The full plan's warm-ups: as many slices as the detector was calibrated with, so that a ramp of 10 s
+/// does not pass for noise, and time for such a ramp to end.
+const LONG_WARM_UP: Seconds = seconds(3.0);
+const LONGEST_WARM_UP: Seconds = seconds(15.0);
 
 /// Both transports tuned, and the control: at most three minutes on two cores.
 pub fn quick() -> Plan {
@@ -58,11 +63,15 @@ pub fn full() -> Plan {
     });
     let latency = latency::Settings {
         rounds: rounds(12),
+        warm_up_s: LONG_WARM_UP,
+        warm_up_max_s: LONGEST_WARM_UP,
         window_s: seconds(8.0),
         ..Default::default()
     };
     let throughput = throughput::Settings {
         rounds: rounds(10),
+        warm_up_s: LONG_WARM_UP,
+        warm_up_max_s: LONGEST_WARM_UP,
         window_s: seconds(3.0),
         search: true,
         ..Default::default()
@@ -121,5 +130,16 @@ fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
         experiment,
         arms: arms.iter().map(|&label| label.to_owned()).collect(),
         margins: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{settle::STEADY, warm_up::SLICE_NS};
+
+    #[test]
+    fn the_long_warm_up_is_as_long_as_the_detector_was_calibrated_for() {
+        assert_eq!(LONG_WARM_UP.nanos(), STEADY as u64 * SLICE_NS);
     }
 }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     arm::{Arm, Build},
     experiment::Experiment,
+    warm_up::WarmUp,
 };
 
 /// A plan file that cannot be run.
@@ -215,7 +216,18 @@ fn experiment<S: DeserializeOwned>(
         return Err(Flaw::at(at, message));
     }
     let margins = table.take("margins")?;
+    let span = table.span();
     let experiment = with(table.rest()?);
+    if let Some(WarmUp { least, most }) = experiment.warm_up()
+        && most < least
+    {
+        let (least, most) = (least.get(), most.get());
+        let message = format!(
+            "the longest warm-up, `warm_up_max_s`, is {most} s, and the least, `warm_up_s`, is {least} s: turn them \
+             around"
+        );
+        return Err(Flaw::at(span, message));
+    }
     Ok(Some(Entry {
         margins: margins.map_or(Ok(BTreeMap::new()), |margins| {
             check_margins(&experiment, margins.span(), margins.into_inner())

@@ -5,7 +5,9 @@
     reason = "a helper of a test may panic as the test may"
 )]
 
-mod compare;
+mod against;
+mod calibrate;
+mod doctor;
 mod plan;
 mod rounds;
 mod run;

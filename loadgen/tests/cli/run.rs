@@ -28,6 +28,7 @@ rounds = 2
 subscribers = 3
 messages_per_second = 20
 warm_up_s = 0.05
+warm_up_max_s = 0.2
 window_s = 0.1
 "#;
 

@@ -124,10 +124,10 @@ fn faults_name_the_line_and_the_remedy() {
             "turns_per_second = 0",
             "use one above 0",
         ),
-        ("window_s = 2.7", "window_s = \"long\"", "expected a number"),
+        ("window_s = 2.5", "window_s = \"long\"", "expected a number"),
         (
-            "window_s = 2.7",
-            "windows_s = 2.7",
+            "window_s = 2.5",
+            "windows_s = 2.5",
             "unknown key `windows_s`, expected one of `rounds`",
         ),
         (
@@ -221,4 +221,15 @@ fn a_margin_of_the_plans_own_is_the_one_that_verdicts_use() {
         ("token_latency_ms_p50", 0.25)
     );
     assert_eq!(metric.margin_reason, "set in the plan");
+}
+
+#[test]
+fn a_longest_warm_up_below_the_least_is_refused() {
+    let text = EXAMPLE.replacen("warm_up_max_s = 5.0", "warm_up_max_s = 0.25", 1);
+    let fault = refused(&text);
+    let sentence = fault.to_string();
+    assert!(
+        sentence.contains("is 0.25 s") && sentence.contains("0.5 s") && fault.text == "[latency]",
+        "{sentence}"
+    );
 }

@@ -1,8 +1,9 @@
 //! The command line: one file a subcommand.
 
-pub mod compare;
+pub mod calibrate;
 pub mod completions;
-pub mod fail_on;
+pub mod doctor;
+mod neighbour;
 pub mod plan;
 pub mod report;
 pub mod run;
@@ -22,8 +23,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Server push for token streams: SSE or WebSocket? Measures both, and answers with a report.
 ///
-/// Exit codes: 0 done, 1 a verdict or a check that was to fail the command, 2 bad input or a broken run (a sentence on standard error says what to do), 130
-/// stopped by Ctrl-C or SIGTERM.
+/// Exit codes: 0 done, 1 done and found what --fail-on names or a check that failed, 2 bad input or a broken
+/// run (a sentence on standard error says what to do), 130 stopped by Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Pushbench {
@@ -34,12 +35,16 @@ pub struct Pushbench {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Calibrate(calibrate::Calibrate),
+    Doctor(doctor::Doctor),
     Plan(plan::Show),
     Serve(serve::Serve),
     Report(report::Report),
-    Compare(compare::Compare),
     Tail(tail::Tail),
     Completions(completions::Completions),
+    /// Keep a core busy for a calibration: driven through standard input and output
+    #[command(hide = true)]
+    Neighbour,
 }
 
 impl Pushbench {
@@ -51,12 +56,14 @@ impl Pushbench {
         log_to_stderr();
         match self.command {
             Command::Run(args) => run::run(args),
+            Command::Calibrate(args) => calibrate::run(args),
+            Command::Doctor(args) => doctor::run(&args),
             Command::Plan(args) => plan::run(&args),
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
-            Command::Compare(args) => compare::run(&args),
             Command::Tail(args) => single_threaded()?.block_on(tail::run(args)),
             Command::Completions(args) => completions::run(&args),
+            Command::Neighbour => neighbour::run(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Throughput: what a delivered message costs in CPU, and the highest rate that is sustained.
 
+mod bracket;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -7,6 +9,7 @@ use pushbench_reports::record::{self, Chart};
 use pushbench_server::{contract::clock::now_ns, control::Command, counters::Counter};
 use serde::{Deserialize, Serialize};
 
+use self::bracket::{Attempt, Bracket, DOUBLINGS, HALVINGS};
 use super::metric::{COST, TOKEN, higher, lower, primary};
 use crate::{
     audience::Audience,
@@ -61,11 +64,6 @@ impl Default for Settings {
 
 /// Start and end of a server process, joining and leaving.
 const AROUND_S: f64 = 0.3;
-
-/// Rates tried in a search: doublings from the fixed rate, then halvings of the interval found. Seven
-/// halvings would resolve less than the noise.
-const DOUBLINGS: u32 = 6;
-const HALVINGS: u32 = 4;
 
 /// Messages flow for so long before a step of the search counts: a rate above the limit never settles, and
 /// the 50 ms or so that a step is held against are far above what a cold start adds.
@@ -354,56 +352,6 @@ impl Settings {
     }
 }
 
-/// What is known of the highest rate that is sustained.
-#[derive(Debug)]
-struct Bracket {
-    sustained: f64,
-    not_sustained: Option<f64>,
-    /// Why the rate above is not known to be too much for the server.
-    other_limit: Option<String>,
-    doublings: u32,
-    halvings: u32,
-}
-
-impl Bracket {
-    fn above(sustained: f64) -> Self {
-        Self {
-            sustained,
-            not_sustained: None,
-            other_limit: None,
-            doublings: 0,
-            halvings: 0,
-        }
-    }
-
-    /// The rate to try next, until enough is known.
-    fn next(&self) -> Option<f64> {
-        match self.not_sustained {
-            None => (self.doublings < DOUBLINGS).then_some(self.sustained * 2.0),
-            Some(above) => (self.halvings < HALVINGS).then(|| (self.sustained * above).sqrt()),
-        }
-    }
-
-    fn learn(&mut self, rate: f64, attempt: Attempt) {
-        match self.not_sustained {
-            None => self.doublings += 1,
-            Some(_) => self.halvings += 1,
-        }
-        match attempt {
-            Attempt::Sustained => self.sustained = rate,
-            Attempt::Failed => (self.not_sustained, self.other_limit) = (Some(rate), None),
-            Attempt::Void(reason) => {
-                (self.not_sustained, self.other_limit) = (Some(rate), Some(reason));
-            }
-        }
-    }
-
-    /// Whether it is the server that did not bear the rate above.
-    fn by_server(&self) -> bool {
-        self.not_sustained.is_some() && self.other_limit.is_none()
-    }
-}
-
 /// What one run at one rate gave.
 struct Measured {
     window: Window,
@@ -420,64 +368,4 @@ struct Measured {
 enum Warming {
     UntilSettled,
     Briefly,
-}
-
-/// How a rate was borne.
-#[derive(Debug)]
-enum Attempt {
-    Sustained,
-    Failed,
-    /// Something else than the server was the limit, or nothing was measured.
-    Void(String),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Searches from rate 100 against a known truth.
-    fn search(truth: impl Fn(f64) -> Attempt) -> Bracket {
-        let mut bracket = Bracket::above(100.0);
-        while let Some(rate) = bracket.next() {
-            bracket.learn(rate, truth(rate));
-        }
-        bracket
-    }
-
-    #[test]
-    fn the_search_closes_in_on_the_servers_limit() {
-        let found = search(|rate| match rate <= 1_000.0 {
-            true => Attempt::Sustained,
-            false => Attempt::Failed,
-        });
-        assert!((950.0..=1_000.0).contains(&found.sustained), "{found:?}");
-        assert!(found.by_server());
-    }
-
-    #[test]
-    fn a_limit_that_is_not_the_servers_is_named_and_gives_no_figure() {
-        let found = search(|rate| match rate <= 300.0 {
-            true => Attempt::Sustained,
-            false => Attempt::Void("the generator".into()),
-        });
-        assert!(!found.by_server());
-        assert_eq!(found.other_limit.as_deref(), Some("the generator"));
-    }
-
-    #[test]
-    fn the_server_is_the_limit_where_it_fails_below_another_limit() {
-        let found = search(|rate| match rate {
-            rate if rate <= 210.0 => Attempt::Sustained,
-            rate if rate <= 390.0 => Attempt::Failed,
-            _ => Attempt::Void("the generator".into()),
-        });
-        assert!(found.by_server(), "{found:?}");
-    }
-
-    #[test]
-    fn a_search_that_never_met_a_limit_found_none() {
-        let found = search(|_| Attempt::Sustained);
-        assert!(!found.by_server());
-        assert_eq!(found.sustained, 6_400.0);
-    }
 }

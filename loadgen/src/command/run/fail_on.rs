@@ -52,56 +52,46 @@ impl FailOn {
 
 #[cfg(test)]
 mod tests {
-    use pushbench_reports::record::{Facts, MarginKind};
+    use pushbench_reports::{estimate::effects, record::Facts};
 
     use super::*;
-    use crate::plan::quick;
+    use crate::plan::{self, quick};
 
-    fn effect(arm: &str, primary: bool, verdict: Verdict) -> Effect {
-        Effect {
-            experiment: "latency".into(),
-            metric: "m".into(),
-            unit: "ms".into(),
-            baseline: "sse-h1".into(),
-            arm: arm.into(),
-            baseline_value: None,
-            arm_value: None,
-            rounds: 6,
-            ratio: None,
-            ratio_low: None,
-            ratio_high: None,
-            difference: None,
-            difference_low: None,
-            difference_high: None,
-            margin: 1.0,
-            margin_kind: MarginKind::Absolute,
-            primary,
-            p: None,
-            p_holm: None,
-            hodges_lehmann: None,
-            disagreement: false,
-            verdict,
-            sentence: String::new(),
-        }
+    fn of(plan: &plan::Plan) -> Plan {
+        plan.manifest(String::new(), Facts::new()).plan
+    }
+
+    /// All effects of the plan, these arms' latency worse and everything else undecided.
+    fn worse(plan: &Plan, arms: &[&str], primary: bool) -> Vec<Effect> {
+        let mut effects = effects(plan, &[]).effects;
+        let chosen = effects.iter_mut().filter(|effect| {
+            effect.experiment == "latency"
+                && effect.primary == primary
+                && arms.contains(&effect.arm.as_str())
+        });
+        chosen.for_each(|effect| effect.verdict = Verdict::Worse);
+        effects
     }
 
     #[test]
     fn a_build_is_judged_and_not_the_transport_it_serves() {
         let mut plan = quick();
-        let manifest = |plan: &crate::plan::Plan| plan.manifest(String::new(), Facts::new()).plan;
-        let alone = manifest(&plan);
+        let alone = of(&plan);
         plan.against("/other".as_ref()).unwrap();
-        let against = manifest(&plan);
-        let effects = [
-            effect("ws-h1", true, Verdict::Worse),
-            effect("ws-h1 (against)", true, Verdict::Inconclusive),
-            effect("sse-h1 (against)", true, Verdict::Worse),
-            effect("sse-h1 (against)", false, Verdict::Worse),
-        ];
-        let found = |plan, of: &[Effect]| FailOn::Worse.found(plan, of).len();
-        assert_eq!(found(&alone, &effects[..1]), 1);
-        assert_eq!(found(&against, &effects), 1);
-        assert_eq!(found(&against, &effects[..2]), 0);
-        assert!(FailOn::Never.found(&against, &effects).is_empty());
+        let against = of(&plan);
+        let found = |plan, arms: &[&str], primary| {
+            let effects = worse(plan, arms, primary);
+            let found = FailOn::Worse.found(plan, &effects);
+            assert!(FailOn::Never.found(plan, &effects).is_empty());
+            found
+                .iter()
+                .map(|effect| effect.arm.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(&alone, &["ws-h1"], true), ["ws-h1"]);
+        assert!(found(&alone, &["ws-h1"], false).is_empty(), "exploratory");
+        assert!(found(&against, &["ws-h1"], true).is_empty());
+        let all = ["ws-h1", "ws-h1 (against)"];
+        assert_eq!(found(&against, &all, true), ["ws-h1 (against)"]);
     }
 }

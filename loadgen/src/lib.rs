@@ -7,6 +7,7 @@ pub mod calibrate;
 pub mod chat;
 pub mod client;
 pub mod command;
+pub mod doctor;
 pub mod experiment;
 pub mod floor;
 pub mod ledger;

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     bench::Site,
+    doctor::{self, Finding},
     meter::{
         environment::environment,
         limits::{enough_open_files, raise_open_files},
@@ -204,7 +205,7 @@ fn judged(fail_on: FailOn, directory: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// The server on the first core and the generator on the last, where there are two; no directory yet.
-fn site() -> anyhow::Result<Site> {
+pub(super) fn site() -> anyhow::Result<Site> {
     let cores = affinity::cores().context("cannot read which cores there are")?;
     let (server_cores, generator_cores) = match cores[..] {
         [first, .., last] => (vec![first], vec![last]),
@@ -220,25 +221,10 @@ fn site() -> anyhow::Result<Site> {
 
 /// What a person should know before trusting the figures; kept with them too.
 fn warned(mut environment: Facts, site: &Site) -> Facts {
-    // Half of a core at work for others is as much as the effects that are looked for.
-    const BUSY: f32 = 0.5;
-    let mut warnings = Vec::new();
-    if site.server_cores.is_empty() {
-        warnings.push(
-            "one core only: server and generator take turns on it, latency is what they wait, and trials in which they \
-             wait for long are invalid"
-                .to_owned(),
-        );
-    }
-    if let Some(load) = procfs::Current::current()
-        .ok()
-        .map(|load: procfs::LoadAverage| load.one)
-        && load > BUSY
-    {
-        warnings.push(format!(
-            "other programs are busy (load average {load:.1}): end them, or expect a high noise floor"
-        ));
-    }
+    let warnings: Vec<_> = doctor::cheap(site)
+        .iter()
+        .filter_map(Finding::warning)
+        .collect();
     for warning in &warnings {
         note(&format!("warning: {warning}"));
     }

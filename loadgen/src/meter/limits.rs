@@ -67,6 +67,11 @@ pub fn enough_open_files(connections: u64) -> Result<(), TooFewOpenFiles> {
     within(open_files().soft, connections)
 }
 
+/// How many connections this process can hold, and the server that inherits its limit.
+pub fn possible_connections() -> u64 {
+    open_files().soft.saturating_sub(RESERVED)
+}
+
 fn within(limit: u64, connections: u64) -> Result<(), TooFewOpenFiles> {
     let needed = connections.saturating_add(RESERVED);
     if needed <= limit {

@@ -4,6 +4,7 @@
 pub mod cpu;
 pub mod environment;
 pub mod limits;
+pub mod machine;
 pub mod memory;
 
 /// Something of `/proc` that could not be read: without it a trial has not measured what it claims.

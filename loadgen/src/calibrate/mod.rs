@@ -7,13 +7,34 @@
 pub mod accounting;
 pub mod clock;
 pub mod delay;
+pub mod disturbance;
+pub mod false_alarms;
+pub mod injector;
 pub mod memory;
 pub mod overhead;
+mod power;
 mod probe;
+mod quantiles;
+mod rate;
 pub mod reconnect;
+mod rounds;
+mod saturation;
 pub mod stall;
+pub mod store;
 
-use crate::bench::Site;
+use std::{collections::BTreeMap, fs, future::Future, pin::Pin};
+
+use pushbench_reports::{
+    calibration::{Check, Row},
+    record::{FORMAT, Record},
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    bench::{Broken, Site},
+    refusal::Refusal,
+};
+use rounds::Rounds;
 
 /// Where checks are run, and how thoroughly.
 #[derive(Debug, Clone)]
@@ -40,5 +61,260 @@ impl Effort {
             Self::Quick => quick,
             Self::Whole => whole,
         }
+    }
+
+    /// A count in words, with what it would be if it is reduced.
+    pub fn told(self, counts: &str, whole: &str) -> String {
+        match self {
+            Self::Quick => format!("{counts}; reduced, a whole calibration has {whole}"),
+            Self::Whole => counts.to_owned(),
+        }
+    }
+}
+
+/// What the checks of one calibration share.
+#[derive(Debug)]
+pub struct Sitting {
+    /// Of all that is resampled here; what is injected is drawn elsewhere.
+    pub seed: u64,
+    rounds: OnceCell<Rounds>,
+}
+
+impl Sitting {
+    /// Before the first check.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            rounds: OnceCell::new(),
+        }
+    }
+
+    /// Real rounds of identical arms, recorded by the check that asks first.
+    async fn rounds(&self, lab: &Lab) -> Result<&Rounds, Broken> {
+        self.rounds
+            .get_or_try_init(|| rounds::record(lab, self.seed))
+            .await
+    }
+}
+
+/// A check and, of the one that measures them, the client floors.
+#[derive(Debug)]
+pub struct Made {
+    /// With its rows.
+    pub check: Check,
+    /// As in [`Digest::client_us`](pushbench_reports::calibration::Digest::client_us).
+    pub client_us: BTreeMap<String, f64>,
+}
+
+type Making<'a> = Pin<Box<dyn Future<Output = Result<Made, Broken>> + 'a>>;
+
+/// A check there is.
+#[derive(Debug)]
+pub struct Entry {
+    /// As in the table of docs/calibration.md.
+    pub number: u32,
+    /// For `--only`.
+    pub name: &'static str,
+    make: for<'a> fn(&'a Lab, &'a Sitting) -> Making<'a>,
+}
+
+/// In the order of their numbers.
+pub const ALL: &[Entry] = &[
+    Entry {
+        number: 1,
+        name: "delay",
+        make: |lab, _| alone(delay::check(lab)),
+    },
+    Entry {
+        number: 2,
+        name: "stall",
+        make: |lab, _| alone(stall::check(lab)),
+    },
+    Entry {
+        number: 3,
+        name: "accounting",
+        make: |lab, _| alone(accounting::check(lab)),
+    },
+    Entry {
+        number: 4,
+        name: "memory",
+        make: |lab, _| alone(memory::check(lab)),
+    },
+    Entry {
+        number: 5,
+        name: "reconnect",
+        make: |lab, _| alone(reconnect::check(lab)),
+    },
+    Entry {
+        number: 6,
+        name: "saturation",
+        make: |lab, _| alone(saturation::check(lab)),
+    },
+    Entry {
+        number: 7,
+        name: "clock",
+        make: |lab, _| alone(clock::check(lab)),
+    },
+    Entry {
+        number: 8,
+        name: "overhead",
+        make: |lab, _| Box::pin(with_floors(overhead::check(lab))),
+    },
+    Entry {
+        number: 9,
+        name: "quantiles",
+        make: |lab, _| alone(quantiles::check(lab)),
+    },
+    Entry {
+        number: 10,
+        name: "false_alarms",
+        make: |lab, sitting| alone(false_alarms::check(lab, sitting)),
+    },
+    Entry {
+        number: 11,
+        name: "power",
+        make: |lab, sitting| alone(power::check(lab, sitting)),
+    },
+    Entry {
+        number: 12,
+        name: "disturbance",
+        make: |lab, _| alone(disturbance::check(lab)),
+    },
+];
+
+fn alone<'a>(check: impl Future<Output = Result<Check, Broken>> + 'a) -> Making<'a> {
+    Box::pin(async {
+        Ok(Made {
+            check: check.await?,
+            client_us: BTreeMap::new(),
+        })
+    })
+}
+
+/// Of the check that measures the client floors too.
+async fn with_floors(
+    check: impl Future<Output = Result<(Check, BTreeMap<String, f64>), Broken>>,
+) -> Result<Made, Broken> {
+    let (check, client_us) = check.await?;
+    Ok(Made { check, client_us })
+}
+
+/// The checks of these names, in the order of [`ALL`]; all of them where none is named.
+///
+/// # Errors
+/// A name that no check has.
+pub fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, Refusal> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| ALL.iter().all(|entry| entry.name != **name))
+    {
+        let choice: Vec<_> = ALL.iter().map(|entry| entry.name).collect();
+        return Err(Refusal(format!(
+            "unknown check `{unknown}`: use one or more of {}, separated by commas",
+            choice.join(", ")
+        )));
+    }
+    let named = |entry: &&Entry| names.is_empty() || names.iter().any(|name| name == entry.name);
+    Ok(ALL.iter().filter(named).collect())
+}
+
+impl Entry {
+    /// Makes the check, in a folder of its own. One that is broken has failed, and says why.
+    pub async fn make(&self, lab: &Lab, sitting: &Sitting) -> Made {
+        let made = async {
+            let mut lab = lab.clone();
+            lab.site.directory.push(self.name);
+            fs::create_dir_all(&lab.site.directory).map_err(Broken::io(format!(
+                "create a folder for the check {}",
+                self.name
+            )))?;
+            (self.make)(&lab, sitting).await
+        };
+        made.await.unwrap_or_else(|broken| Made {
+            check: self.broken(&broken),
+            client_us: BTreeMap::new(),
+        })
+    }
+
+    fn broken(&self, broken: &Broken) -> Check {
+        Check {
+            number: self.number,
+            name: self.name.to_owned(),
+            title: format!("The check {}", self.name),
+            method: "The check could not be made, and so shows nothing.".to_owned(),
+            counts: "nothing was measured".to_owned(),
+            rows: vec![Row {
+                subject: "the check itself".to_owned(),
+                truth: "can be made".to_owned(),
+                measured: broken.to_string(),
+                tolerance: "none".to_owned(),
+                pass: false,
+            }],
+            picture: None,
+            note: String::new(),
+        }
+    }
+}
+
+/// A record with nothing in it, of a trial that was not run but is made up of what was drawn.
+fn blank_record(experiment: &str, arm: &str, round: u32) -> Record {
+    Record {
+        format: FORMAT,
+        trial: round,
+        experiment: experiment.to_owned(),
+        arm: arm.to_owned(),
+        round,
+        attempt: 1,
+        started_at: String::new(),
+        duration_ms: 0,
+        settings: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        points: BTreeMap::new(),
+        counters: BTreeMap::new(),
+        books: Vec::new(),
+        histograms: BTreeMap::new(),
+        invalid: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// `12,345`.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_numbered_in_order_and_each_has_a_name_of_its_own() {
+        assert!(ALL.is_sorted_by(|one, next| one.number < next.number));
+        for entry in ALL {
+            let [found] = chosen(&[entry.name.to_owned()]).unwrap()[..] else {
+                panic!("{} is not alone", entry.name)
+            };
+            assert_eq!(found.number, entry.number);
+        }
+        assert_eq!(chosen(&[]).unwrap().len(), ALL.len());
+        let refusal = chosen(&["speed".to_owned()]).unwrap_err().to_string();
+        assert!(
+            refusal.contains("`speed`") && refusal.contains("quantiles, "),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_check_that_cannot_be_made_has_failed() {
+        let check = ALL[0].broken(&Broken::Waited("something".into()));
+        assert!(!check.passed() && check.rows[0].measured.contains("something"));
     }
 }

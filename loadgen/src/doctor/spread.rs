@@ -89,14 +89,18 @@ pub async fn measure(site: &Site, begin: impl Fn(u32)) -> Result<Vec<Record>, Br
 /// Shorter than a plan's, so that several rounds fit: they scatter more, and the advice errs on the side of
 /// more rounds.
 fn trials(round: u32) -> Vec<Trial> {
+    // On a machine that never settles, half a minute is kept all the same.
+    let longest = seconds(1.0);
     let experiments = [
         Experiment::Throughput(throughput::Settings {
             warm_up_s: seconds(0.2),
+            warm_up_max_s: longest,
             window_s: seconds(0.5),
             ..Default::default()
         }),
         Experiment::Latency(latency::Settings {
             warm_up_s: seconds(0.3),
+            warm_up_max_s: longest,
             window_s: seconds(0.8),
             ..Default::default()
         }),

@@ -1,13 +1,22 @@
 //! `calibration.json` as types: what the testbed measured of known truths, a check an entry.
 
+mod chart;
+mod markdown;
+mod page;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::Facts;
 
+pub use page::render_calibration;
+
 /// Version of the file's format; raised when a reader of the old one would err.
 pub const FORMAT: u32 = 1;
+
+/// Name of the file below the directory of a calibration.
+pub const FILE: &str = "calibration.json";
 
 /// The whole outcome of `pushbench calibrate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +43,21 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Whether every check passed.
+    /// Whether every check passed; one without checks has shown nothing.
     pub fn passed(&self) -> bool {
-        self.checks.iter().all(Check::passed)
+        !self.checks.is_empty() && self.checks.iter().all(Check::passed)
+    }
+
+    /// What a run says of it, where there are `of` checks.
+    pub fn digest(&self, of: u32) -> Digest {
+        let passed = self.checks.iter().filter(|check| check.passed()).count();
+        Digest {
+            started_at: self.started_at.clone(),
+            quick: self.quick,
+            passed: u32::try_from(passed).unwrap_or(u32::MAX),
+            of,
+            client_us: self.client_us.clone(),
+        }
     }
 }
 
@@ -50,7 +71,7 @@ pub struct Digest {
     pub quick: bool,
     /// Checks that passed.
     pub passed: u32,
-    /// Checks made.
+    /// Checks that there are: one that was not made has not passed.
     pub of: u32,
     /// What the generator's own client adds to each message, by transport, microseconds: an effect
     /// between two transports holds the difference.

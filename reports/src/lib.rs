@@ -30,4 +30,5 @@ mod trials;
 pub mod trials_csv;
 pub mod verdict;
 
+pub use calibration::render_calibration;
 pub use render::{RenderError, Rendered, render};

@@ -212,13 +212,17 @@ fn trials(out: &mut String, summary: &Summary, count: usize) {
 }
 
 /// A paragraph or heading with an empty line before it.
-fn block(out: &mut String, text: &str) {
+pub(crate) fn block(out: &mut String, text: &str) {
     out.push('\n');
     out.push_str(text);
     out.push('\n');
 }
 
-fn table<R: AsRef<[String]>>(out: &mut String, header: &[&str], rows: impl Iterator<Item = R>) {
+pub(crate) fn table<R: AsRef<[String]>>(
+    out: &mut String,
+    header: &[&str],
+    rows: impl Iterator<Item = R>,
+) {
     // Writing into a string cannot fail.
     let _ = writeln!(
         out,
@@ -232,7 +236,7 @@ fn table<R: AsRef<[String]>>(out: &mut String, header: &[&str], rows: impl Itera
 }
 
 /// Text of a plan or record, which must not become markup.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

@@ -107,7 +107,7 @@ fn chart_file(figure: &Figure) -> Option<(String, Vec<u8>)> {
 }
 
 /// Through a second name, so that a reader never meets half a file.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), RenderError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RenderError> {
     let refused = |source| RenderError::Write {
         path: path.to_owned(),
         source,

@@ -35,8 +35,15 @@ pub enum Sample {
 pub struct Heading<'a> {
     title: Vec<String>,
     subtitle: Vec<String>,
-    rows: Vec<Vec<(&'a ArmStyle, String, f64)>>,
+    rows: Vec<Vec<Entry<'a>>>,
+}
+
+/// One line of a legend, at its place from the left.
+struct Entry<'a> {
+    style: &'a ArmStyle,
+    text: String,
     sample: Sample,
+    x: f64,
 }
 
 impl<'a> Heading<'a> {
@@ -47,10 +54,16 @@ impl<'a> Heading<'a> {
         legend: Vec<(&'a ArmStyle, String)>,
         sample: Sample,
     ) -> Self {
+        let entries = legend.into_iter().map(|(arm, text)| (arm, text, sample));
+        Self::mixed(title, subtitle, entries.collect())
+    }
+
+    /// The same where entries are drawn in different ways.
+    pub fn mixed(title: &str, subtitle: &str, legend: Vec<(&'a ArmStyle, String, Sample)>) -> Self {
         let limit = WIDTH - 2.0 * EDGE;
-        let mut rows: Vec<Vec<(&ArmStyle, String, f64)>> = Vec::new();
+        let mut rows: Vec<Vec<Entry<'_>>> = Vec::new();
         let mut x = f64::INFINITY;
-        for (arm, text) in legend {
+        for (style, text, sample) in legend {
             let text = fitted(&text, LABEL, limit - SAMPLE - 8.0);
             let room = SAMPLE + 8.0 + width(&text, LABEL);
             if x + room > WIDTH - EDGE {
@@ -58,7 +71,12 @@ impl<'a> Heading<'a> {
                 x = EDGE;
             }
             if let Some(row) = rows.last_mut() {
-                row.push((arm, text, x));
+                row.push(Entry {
+                    style,
+                    text,
+                    sample,
+                    x,
+                });
             }
             x += room + ENTRY_GAP;
         }
@@ -66,7 +84,6 @@ impl<'a> Heading<'a> {
             title: wrapped(title, TITLE, limit),
             subtitle: wrapped(subtitle, SUBTITLE, limit),
             rows,
-            sample,
         }
     }
 
@@ -93,16 +110,20 @@ impl<'a> Heading<'a> {
         y += 8.0;
         for row in &self.rows {
             let middle = y + LEGEND_LINE / 2.0;
-            for (arm, text, x) in row {
-                self.sample(canvas, arm, (*x, middle))?;
-                canvas.text(text, (x + SAMPLE + 8.0, middle), Anchor::Left, LABEL)?;
+            for entry in row {
+                entry.sample(canvas, middle)?;
+                let at = (entry.x + SAMPLE + 8.0, middle);
+                canvas.text(&entry.text, at, Anchor::Left, LABEL)?;
             }
             y += LEGEND_LINE;
         }
         Ok(())
     }
+}
 
-    fn sample(&self, canvas: &Canvas<'_>, arm: &ArmStyle, (x, y): (f64, f64)) -> Drawn {
+impl Entry<'_> {
+    fn sample(&self, canvas: &Canvas<'_>, y: f64) -> Drawn {
+        let (arm, x) = (self.style, self.x);
         if self.sample != Sample::Point {
             let pen = Pen {
                 dash: arm.dash,

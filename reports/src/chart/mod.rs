@@ -3,7 +3,7 @@
 pub mod axis;
 pub mod canvas;
 mod dots;
-mod frame;
+pub(crate) mod frame;
 mod percentiles;
 mod slope;
 pub mod style;

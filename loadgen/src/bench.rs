@@ -329,7 +329,11 @@ impl Bench {
     }
 }
 
-fn write_log(path: &Path, tag: &str, histogram: &Histogram<u64>) -> Result<(), Broken> {
+/// Writes a histogram as an interval log of one interval.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_log(path: &Path, tag: &str, histogram: &Histogram<u64>) -> Result<(), Broken> {
     let failed = || format!("write {}", path.display());
     let mut file = io::BufWriter::new(File::create(path).map_err(Broken::io(failed()))?);
     let mut serializer = V2DeflateSerializer::new();

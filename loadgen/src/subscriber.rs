@@ -175,8 +175,7 @@ impl Subscriber {
                 recorder.record(stamps, received_at, previous);
             },
         );
-        life.outcome.number = self.number;
-        life.outcome.resumed = self.resume;
+        (life.outcome.number, life.outcome.resumed) = (self.number, self.resume);
         loop {
             let Err(ended) = self.one_connection(&mut life).await else {
                 return life.outcome;

@@ -18,7 +18,7 @@ use std::{
 };
 
 use pushbench::{
-    arm::{Arm, Factors},
+    arm::{Arm, Build, Factors},
     bench::Site,
     client::{self, Ended, Wire},
     experiment::Experiment,
@@ -369,6 +369,7 @@ async fn a_trial_over_another_path_is_invalid_for_that_reason() {
                     transport,
                     control_of: None,
                     factors: Factors::default(),
+                    build: Build::Own,
                 },
                 round: 1,
                 seed: 1,

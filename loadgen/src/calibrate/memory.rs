@@ -2,7 +2,7 @@
 
 use pushbench_reports::{
     calibration::{Check, Look, Picture, Row},
-    statistics::slope,
+    statistics::{Level, slope},
 };
 use pushbench_server::{contract::transport::Transport, faults::Faults};
 
@@ -105,7 +105,10 @@ fn judge(subject: String, ladders: &Ladders) -> Row {
     let kib = |bytes: f64| format!("{:.2} KiB", bytes / 1_024.0);
     let tolerance = format!("± 5 % ({})", kib(TOLERANCE * hoarded_bytes));
     let subject = format!("{subject}, memory a connection");
-    let (Some(plain), Some(laden)) = (slope(plain), slope(laden)) else {
+    let (Some(plain), Some(laden)) = (
+        slope(plain, Level::CONVENTION),
+        slope(laden, Level::CONVENTION),
+    ) else {
         return row(subject, kib(*hoarded_bytes), "no slope", tolerance, false);
     };
     let difference = laden.slope - plain.slope;
@@ -143,7 +146,7 @@ fn picture(ladders: &[(Transport, Ladders)]) -> Picture {
             Look::Dots,
             rise(&ladders.laden),
         ));
-        let plain = slope(&ladders.plain).map_or(0.0, |fit| fit.slope);
+        let plain = slope(&ladders.plain, Level::CONVENTION).map_or(0.0, |fit| fit.slope);
         let first = ladders.laden.first().map_or(0.0, |point| point[0]);
         let true_rise = ladders
             .laden

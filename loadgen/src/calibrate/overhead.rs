@@ -8,7 +8,7 @@ use pushbench_server::contract::transport::Transport;
 
 use super::{Effort, Lab};
 use crate::{
-    arm::{Arm, Factors},
+    arm::{Arm, Build, Factors},
     bench::{Broken, Site},
     experiment::{Experiment, throughput},
     floor::{self, Floor, Repetition},
@@ -115,6 +115,7 @@ fn feed(transport: Transport, number: u32, window_s: f64) -> Trial {
             transport,
             control_of: None,
             factors: Factors::default(),
+            build: Build::Own,
         },
         round: number,
         seed: 0,

@@ -17,7 +17,7 @@ use pushbench_server::{
 
 use super::Lab;
 use crate::{
-    arm::{Arm, Factors},
+    arm::{Arm, Build, Factors},
     audience::Audience,
     bench::{Bench, Broken},
     recorder::{Recorder, quantile},
@@ -65,6 +65,7 @@ pub(super) fn bench(lab: &Lab, transport: Transport, faults: Faults) -> Result<B
         transport,
         control_of: None,
         factors: Factors::default(),
+        build: Build::Own,
     };
     let record = Record {
         format: FORMAT,

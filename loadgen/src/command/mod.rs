@@ -1,8 +1,10 @@
 //! The command line: one file a subcommand.
 
 pub mod calibrate;
+pub mod compare;
 pub mod completions;
 pub mod doctor;
+pub mod fail_on;
 mod neighbour;
 pub mod plan;
 pub mod report;
@@ -23,8 +25,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Server push for token streams: SSE or WebSocket? Measures both, and answers with a report.
 ///
-/// Exit codes: 0 done, 1 done and found what --fail-on names or a check that failed, 2 bad input or a broken
-/// run (a sentence on standard error says what to do), 130 stopped by Ctrl-C or SIGTERM.
+/// Exit codes: 0 done, 1 a verdict or a check that was to fail the command, 2 bad input or a broken run (a
+/// sentence on standard error says what to do), 130 stopped by Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Pushbench {
@@ -40,6 +42,7 @@ enum Command {
     Plan(plan::Show),
     Serve(serve::Serve),
     Report(report::Report),
+    Compare(compare::Compare),
     Tail(tail::Tail),
     Completions(completions::Completions),
     /// Keep a core busy for a calibration: driven through standard input and output
@@ -61,6 +64,7 @@ impl Pushbench {
             Command::Plan(args) => plan::run(&args),
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Tail(args) => single_threaded()?.block_on(tail::run(args)),
             Command::Completions(args) => completions::run(&args),
             Command::Neighbour => neighbour::run(),

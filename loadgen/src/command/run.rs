@@ -1,11 +1,11 @@
 //! `pushbench run`: every trial of a plan, then the report.
 
 mod against;
-mod fail_on;
-mod looks;
+mod judged;
+pub(super) mod looks;
 mod measure;
-mod outcome;
-mod place;
+pub(super) mod outcome;
+pub(super) mod place;
 mod progress;
 
 use std::{
@@ -15,10 +15,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use pushbench_reports::{estimate::effects, read::read, record::Facts};
+use pushbench_reports::{
+    effect::{Effect, Verdict},
+    estimate::effects,
+    read::read,
+    record::Facts,
+};
 use pushbench_server::affinity;
 
 use super::{
+    fail_on::FailOn,
     note,
     plan::{load, spoken},
     report::summary,
@@ -26,6 +32,7 @@ use super::{
 };
 use crate::{
     bench::Site,
+    calibrate::store,
     doctor::{self, Finding},
     meter::{
         environment::environment,
@@ -35,7 +42,7 @@ use crate::{
     quantity::{Rate, Rounds, Span},
     trace::Trace,
 };
-use fail_on::FailOn;
+use judged::judged;
 use measure::Measurement;
 use outcome::Outcome;
 
@@ -122,10 +129,9 @@ pub fn run(args: Run) -> anyhow::Result<ExitCode> {
     )?;
     let mut environment = warned(environment(), &site);
     environment.extend(other_build.map(|fact| ("against".to_owned(), fact)));
-    place::write_manifest(
-        &site.directory,
-        &plan.manifest(format!("{started_at:.0}"), environment),
-    )?;
+    let mut manifest = plan.manifest(format!("{started_at:.0}"), environment);
+    manifest.calibration = store::newest_here();
+    place::write_manifest(&site.directory, &manifest)?;
     let outcome = measure(&plan, &site, args.until_decided.then_some(args.max_time))?;
     let rendered = pushbench_reports::render(&site.directory)?;
     say(&if args.json {
@@ -134,7 +140,7 @@ pub fn run(args: Run) -> anyhow::Result<ExitCode> {
         summary(&rendered)
     })?;
     match outcome {
-        Outcome::Finished => judged(args.fail_on(), &site.directory),
+        Outcome::Finished => judge(args.fail_on(), &site.directory),
         unfinished => unfinished.exit(&site.directory),
     }
 }
@@ -191,17 +197,18 @@ impl Run {
 }
 
 /// The exit code of a finished run, by what its report says; what it fails on is said.
-fn judged(fail_on: FailOn, directory: &Path) -> anyhow::Result<ExitCode> {
+fn judge(fail_on: FailOn, directory: &Path) -> anyhow::Result<ExitCode> {
     if fail_on == FailOn::Never {
         return Ok(ExitCode::SUCCESS);
     }
     let run = read(directory)?;
-    let effects = effects(&run.manifest.plan, &run.records).effects;
-    let found = fail_on.found(&run.manifest.plan, &effects);
-    for effect in &found {
+    let plan = &run.manifest.plan;
+    let judged = judged(plan, effects(plan, &run.records).effects);
+    let worse = |effect: &&Effect| effect.primary && effect.verdict == Verdict::Worse;
+    for effect in judged.iter().filter(worse) {
         note(&format!("{}: {}", effect.experiment, effect.sentence));
     }
-    Ok(FailOn::exit(&found))
+    Ok(fail_on.exit(&judged))
 }
 
 /// The server on the first core and the generator on the last, where there are two; no directory yet.
@@ -219,8 +226,16 @@ pub(super) fn site() -> anyhow::Result<Site> {
     })
 }
 
+/// Keeps this process, the generator, on its core; what it starts from now on too.
+pub(super) fn pin(site: &Site) -> anyhow::Result<()> {
+    if site.generator_cores.is_empty() {
+        return Ok(());
+    }
+    affinity::pin(&site.generator_cores).context("cannot pin the generator to its core")
+}
+
 /// What a person should know before trusting the figures; kept with them too.
-fn warned(mut environment: Facts, site: &Site) -> Facts {
+pub(super) fn warned(mut environment: Facts, site: &Site) -> Facts {
     let warnings: Vec<_> = doctor::cheap(site)
         .iter()
         .filter_map(Finding::warning)
@@ -236,9 +251,7 @@ fn warned(mut environment: Facts, site: &Site) -> Facts {
 
 /// Runs the trials, more of them until all is decided where a time is given for that.
 fn measure(plan: &Plan, site: &Site, until_decided: Option<Span>) -> anyhow::Result<Outcome> {
-    if !site.generator_cores.is_empty() {
-        affinity::pin(&site.generator_cores).context("cannot pin the generator to its core")?;
-    }
+    pin(site)?;
     single_threaded()?.block_on(async {
         let stop = std::pin::pin!(stop_signal()?);
         let mut measurement = Measurement::new(plan, site, stop);

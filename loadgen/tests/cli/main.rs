@@ -7,6 +7,7 @@
 
 mod against;
 mod calibrate;
+mod compare;
 mod doctor;
 mod plan;
 mod rounds;

@@ -97,10 +97,12 @@ pub(super) struct Tried {
 }
 
 const WARM_UP_S: f64 = 0.2;
-const WINDOW_S: f64 = 1.0;
+const WINDOW_S: f64 = 1.2;
 
-/// From a trial's start until its feed begins: a server is started and a hundred subscribers join.
-const JOINING_MS: u64 = 150;
+/// From a trial's start until its feed begins, with room for a warm-up that takes a few slices more: a
+/// server is started and a hundred subscribers join. A neighbour that comes earlier is waited for, as
+/// part of the warm-up.
+const JOINING_MS: u64 = 400;
 
 /// Runs trials, some of them with the neighbour.
 pub(super) async fn measure(lab: &Lab) -> Result<Vec<Tried>, Broken> {

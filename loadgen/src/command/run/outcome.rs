@@ -8,7 +8,7 @@ use pushbench_reports::record::Record;
 use crate::{bench::Broken, command::note};
 
 /// The exit code of a program that Ctrl-C stopped: 128 + SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// How a run ended. There is a report in any case.
 #[derive(Debug)]

@@ -1,0 +1,436 @@
+//! Real rounds of identical arms, recorded once, and runs that are made up of them: what the statistics
+//! are held against.
+
+use std::collections::BTreeMap;
+
+use pushbench_reports::{
+    calibration::Row,
+    effect::Effect,
+    estimate,
+    record::{self, MarginKind, Metric, Record},
+    statistics::{Pair, Spread, differences, log_ratios},
+};
+use rand::{Rng, RngExt};
+
+use super::{Effort, Lab, blank_record};
+use crate::{
+    bench::Broken,
+    experiment::{
+        Experiment, latency,
+        memory::{self, rungs},
+        reconnect, throughput,
+    },
+    plan::{self, Plan},
+    quantity::{count, rate, rounds, seconds},
+    trial,
+};
+
+/// Labels of the two arms, which differ in nothing else.
+const ONE: &str = "one";
+const OTHER: &str = "other";
+
+/// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
+const ATTEMPTS: u32 = 3;
+
+/// One experiment with its primary metric alone, and what its rounds gave.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Of two arms; its metrics are the primary one.
+    pub experiment: record::Experiment,
+    /// Rounds in which both arms were valid.
+    pub pairs: Vec<Pair>,
+    /// Why the latest invalid trial was that.
+    pub invalid: Option<String>,
+}
+
+/// What was recorded.
+#[derive(Debug, Clone)]
+pub struct Rounds {
+    /// In the order of a plan.
+    pub subjects: Vec<Subject>,
+    /// Rounds of each experiment.
+    pub planned: u32,
+    /// Trials that were run again, because they were invalid.
+    pub repeated: u32,
+}
+
+/// Runs identical arms, interleaved as in any run.
+///
+/// # Errors
+/// When a trial cannot be run at all.
+pub async fn record(lab: &Lab, seed: u64) -> Result<Rounds, Broken> {
+    let plan = plan(lab.effort, seed);
+    let trials = plan.trials();
+    let (mut figures, mut repeated, mut reasons) = (BTreeMap::new(), 0, BTreeMap::new());
+    // With more invalid trials than that a report calls the machine too noisy, and time has a bound.
+    let most_repeated = trials.len() as u32 / 4;
+    for trial in trials {
+        for attempt in 1..=ATTEMPTS {
+            let record = trial::attempt(&trial, attempt, &lab.site).await?;
+            if record.invalid.is_empty() {
+                let key = (record.experiment.clone(), record.round, record.arm.clone());
+                figures.insert(key, record.metrics);
+                break;
+            }
+            reasons.insert(record.experiment, record.invalid.join("; "));
+            if attempt == ATTEMPTS || repeated == most_repeated {
+                break;
+            }
+            repeated += 1;
+        }
+    }
+    let described = plan.manifest(String::new(), BTreeMap::new()).plan;
+    let planned = described
+        .experiments
+        .first()
+        .map_or(0, |experiment| experiment.rounds);
+    let subjects = described.experiments.into_iter().filter_map(|experiment| {
+        let mut subject = Subject::new(experiment)?;
+        let name = subject.metric()?.name.clone();
+        let of = |round, arm: &str| {
+            let key = (subject.experiment.name.clone(), round, arm.to_owned());
+            let metrics: &BTreeMap<String, Option<f64>> = figures.get(&key)?;
+            metrics.get(&name).copied().flatten()
+        };
+        let pairs = (1..=planned).filter_map(|round| {
+            Some(Pair {
+                baseline: of(round, ONE)?,
+                arm: of(round, OTHER)?,
+            })
+        });
+        subject.pairs = pairs.collect();
+        subject.invalid = reasons.remove(&subject.experiment.name);
+        Some(subject)
+    });
+    Ok(Rounds {
+        subjects: subjects.collect(),
+        planned,
+        repeated,
+    })
+}
+
+/// The experiments of the built-in plans, shortened: the statistics do not know how long a trial was,
+/// and short ones scatter more. Quick leaves out the two that take longest.
+fn plan(effort: Effort, seed: u64) -> Plan {
+    let rounds = effort.pick(rounds(8), rounds(24));
+    let short = |quick: f64, whole: f64| seconds(effort.pick(quick, whole));
+    let mut plan = plan::quick();
+    plan.seed = seed;
+    let first = plan.arms.first().cloned();
+    let named = |label: &str| {
+        first.clone().map(|arm| crate::arm::Arm {
+            label: label.to_owned(),
+            ..arm
+        })
+    };
+    plan.arms = [ONE, OTHER]
+        .iter()
+        .filter_map(|label| named(label))
+        .collect();
+    plan.baseline = ONE.to_owned();
+    for entry in &mut plan.experiments {
+        entry.arms = vec![ONE.to_owned(), OTHER.to_owned()];
+        match &mut entry.experiment {
+            Experiment::Latency(settings) => {
+                *settings = latency::Settings {
+                    warm_up_s: short(0.15, 0.3),
+                    window_s: short(0.4, 1.2),
+                    warm_connections: count(100),
+                    ..Default::default()
+                };
+            }
+            Experiment::Throughput(settings) => {
+                *settings = throughput::Settings {
+                    warm_up_s: short(0.1, 0.2),
+                    window_s: short(0.3, 0.8),
+                    ..Default::default()
+                };
+            }
+            Experiment::Memory(settings) => {
+                *settings = memory::Settings {
+                    connections: rungs([100, 200, 300, 400]),
+                    streaming_s: seconds(0.05),
+                    ..Default::default()
+                };
+            }
+            Experiment::Reconnect(settings) => {
+                *settings = reconnect::Settings {
+                    messages_per_second: rate(100.0),
+                    retry_s: seconds(0.1),
+                    phase_s: seconds(0.3),
+                    down_s: seconds(0.2),
+                    ..Default::default()
+                };
+            }
+        }
+        entry.experiment.set_rounds(rounds);
+    }
+    if effort == Effort::Quick {
+        let cheap =
+            |e: &Experiment| matches!(e, Experiment::Latency(_) | Experiment::Throughput(_));
+        plan.experiments.retain(|entry| cheap(&entry.experiment));
+    }
+    plan
+}
+
+impl Rounds {
+    /// What was recorded, in words.
+    pub fn told(&self) -> String {
+        let names: Vec<&str> = self.subjects.iter().map(Subject::name).collect();
+        format!(
+            "recorded here: {} rounds each of {}; {} invalid trials run again",
+            self.planned,
+            names.join(" and "),
+            self.repeated
+        )
+    }
+
+    /// Rows of the experiments that gave too few rounds to draw from; none where all is well.
+    pub fn too_few(&self) -> Vec<Row> {
+        let few = |subject: &&Subject| 2 * subject.pairs.len() < self.planned as usize;
+        let row = |subject: &Subject| Row {
+            subject: format!("{}, rounds recorded", subject.name()),
+            truth: format!("{} rounds of valid trials", self.planned),
+            measured: match &subject.invalid {
+                Some(why) => format!(
+                    "{} rounds; the last invalid trial: {why}",
+                    subject.pairs.len()
+                ),
+                None => format!("{} rounds", subject.pairs.len()),
+            },
+            tolerance: "at least half: with fewer, the machine is too noisy to be judged on"
+                .to_owned(),
+            pass: false,
+        };
+        self.subjects.iter().filter(few).map(row).collect()
+    }
+}
+
+impl Subject {
+    /// Without rounds; nothing where the experiment has no primary metric.
+    pub fn new(mut experiment: record::Experiment) -> Option<Self> {
+        experiment.metrics.retain(|metric| metric.primary);
+        // Not looked at here, and copied with every run.
+        (experiment.charts, experiment.settings) = (Vec::new(), BTreeMap::new());
+        (!experiment.metrics.is_empty()).then_some(Self {
+            experiment,
+            pairs: Vec::new(),
+            invalid: None,
+        })
+    }
+
+    /// The experiment's.
+    pub fn name(&self) -> &str {
+        &self.experiment.name
+    }
+
+    /// The primary one.
+    pub fn metric(&self) -> Option<&Metric> {
+        self.experiment.metrics.first()
+    }
+
+    /// Whether effects are judged as ratios.
+    fn by_ratio(&self) -> bool {
+        let relative = self
+            .metric()
+            .is_some_and(|m| m.margin_kind == MarginKind::Relative);
+        relative && log_ratios(&self.pairs).is_some()
+    }
+
+    /// What is drawn from scatters by this: the recorded differences with either sign.
+    pub fn spread(&self) -> Option<Spread> {
+        let own = match self.by_ratio() {
+            true => log_ratios(&self.pairs)?,
+            false => differences(&self.pairs),
+        };
+        let both: Vec<f64> = own.iter().flat_map(|own| [*own, -own]).collect();
+        Spread::of(&both)
+    }
+
+    /// The margin on the scale of [`Subject::spread`].
+    pub fn margin(&self) -> f64 {
+        let margin = self.metric().map_or(0.0, |metric| metric.margin);
+        if self.by_ratio() {
+            margin.ln_1p()
+        } else {
+            margin
+        }
+    }
+
+    /// So many rounds drawn from the recorded ones, the arms swapped at random: no arm is better.
+    pub fn drawn(&self, rounds: u32, random: &mut impl Rng) -> Vec<Pair> {
+        let Some(last) = self.pairs.len().checked_sub(1) else {
+            return Vec::new();
+        };
+        let draw = |_| {
+            let Pair { baseline, arm } = self.pairs[random.random_range(0..=last)];
+            match random.random() {
+                true => Pair { baseline, arm },
+                false => Pair {
+                    baseline: arm,
+                    arm: baseline,
+                },
+            }
+        };
+        (0..rounds).map(draw).collect()
+    }
+
+    /// A round in which the arm differs in truth by `margins` margins.
+    pub fn shifted(&self, pair: Pair, margins: f64) -> Pair {
+        let arm = match self.by_ratio() {
+            true => pair.arm * (self.margin() * margins).exp(),
+            false => pair.arm + self.margin() * margins,
+        };
+        Pair { arm, ..pair }
+    }
+}
+
+/// From plan and records to effects: the whole statistics, or a broken one in a test.
+pub type Statistics = fn(&record::Plan, &[Record]) -> Vec<Effect>;
+
+/// The whole statistics.
+pub fn statistics(plan: &record::Plan, records: &[Record]) -> Vec<Effect> {
+    estimate::effects(plan, records).effects
+}
+
+/// A plan of these experiments, as a run would have it.
+pub fn planned<'a>(subjects: impl IntoIterator<Item = &'a Subject>, looks: &[u32]) -> record::Plan {
+    let arm = |label: &str| record::Arm {
+        label: label.to_owned(),
+        transport: String::new(),
+        control_of: None,
+        held_against: None,
+        factors: BTreeMap::new(),
+    };
+    record::Plan {
+        name: "resampled".to_owned(),
+        seed: 0,
+        question: String::new(),
+        arms: vec![arm(ONE), arm(OTHER)],
+        experiments: subjects.into_iter().map(|s| s.experiment.clone()).collect(),
+        claims: Vec::new(),
+        looks: looks.to_vec(),
+        notes: Vec::new(),
+    }
+}
+
+/// The records of these rounds of an experiment.
+pub fn records(subject: &Subject, pairs: &[Pair]) -> impl Iterator<Item = Record> {
+    let name = subject
+        .metric()
+        .map(|metric| metric.name.clone())
+        .unwrap_or_default();
+    pairs.iter().zip(1..).flat_map(move |(pair, round)| {
+        [(ONE, pair.baseline), (OTHER, pair.arm)].map(|(arm, figure)| {
+            let mut record = blank_record(subject.name(), arm, round);
+            record.metrics.insert(name.clone(), Some(figure));
+            record
+        })
+    })
+}
+
+#[cfg(test)]
+pub mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Two experiments whose rounds scatter by `of_margin` margins, as many as a calibration records.
+    pub fn made_up(of_margin: f64) -> Rounds {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let described = plan(Effort::Quick, 1)
+            .manifest(String::new(), BTreeMap::new())
+            .plan;
+        let subjects = described.experiments.into_iter().map(|experiment| {
+            let mut subject = Subject::new(experiment).unwrap();
+            let even = Pair {
+                baseline: 10.0,
+                arm: 10.0,
+            };
+            subject.pairs = vec![even];
+            let normal = |random: &mut ChaCha8Rng| {
+                (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
+            };
+            let pairs = (0..24).map(|_| subject.shifted(even, of_margin * normal(&mut random)));
+            subject.pairs = pairs.collect();
+            subject
+        });
+        Rounds {
+            subjects: subjects.collect(),
+            planned: 24,
+            repeated: 0,
+        }
+    }
+
+    #[test]
+    fn a_drawn_run_is_made_of_recorded_rounds_and_favours_nobody() {
+        let rounds = made_up(0.5);
+        let subject = &rounds.subjects[1];
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let drawn = subject.drawn(4_000, &mut random);
+        let known = |pair: &Pair| {
+            let swapped = Pair {
+                baseline: pair.arm,
+                arm: pair.baseline,
+            };
+            subject.pairs.contains(pair) || subject.pairs.contains(&swapped)
+        };
+        assert!(drawn.iter().all(known));
+        let logs = log_ratios(&drawn).unwrap();
+        let (mean, sd) = (
+            logs.iter().sum::<f64>() / logs.len() as f64,
+            subject.spread().unwrap().standard_deviation(),
+        );
+        assert!(mean.abs() < 4.0 * sd / 4_000_f64.sqrt(), "{mean}, {sd}");
+        let spread = Spread::of(&logs).unwrap().standard_deviation();
+        assert!((spread / sd - 1.0).abs() < 0.1, "{spread}, {sd}");
+    }
+
+    #[test]
+    fn a_shift_of_the_margin_is_where_the_verdict_has_it() {
+        let rounds = made_up(0.0);
+        for subject in &rounds.subjects {
+            for (margins, verdict) in [
+                (0.99, pushbench_reports::effect::Verdict::Equivalent),
+                (1.01, pushbench_reports::effect::Verdict::Worse),
+            ] {
+                let even = subject.pairs[0];
+                let pairs = [subject.shifted(even, margins); 4];
+                let records: Vec<_> = records(subject, &pairs).collect();
+                let effects = statistics(&planned([subject], &[]), &records);
+                assert_eq!(effects[0].verdict, verdict, "{} {margins}", subject.name());
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_that_were_not_had_are_told() {
+        let mut rounds = made_up(0.5);
+        assert!(rounds.too_few().is_empty());
+        rounds.subjects[0].pairs.truncate(11);
+        let [row] = &rounds.too_few()[..] else {
+            panic!("one is short")
+        };
+        assert!(!row.pass && row.measured == "11 rounds");
+    }
+
+    #[test]
+    fn both_plans_have_arms_that_differ_in_their_labels_only() {
+        for effort in [Effort::Quick, Effort::Whole] {
+            let plan = plan(effort, 3);
+            let [one, other] = &plan.arms[..] else {
+                panic!("two arms")
+            };
+            assert_eq!(
+                (one.transport, one.factors),
+                (other.transport, other.factors)
+            );
+            assert!(
+                plan.seconds() <= effort.pick(35.0, 480.0),
+                "{}",
+                plan.seconds()
+            );
+        }
+    }
+}

@@ -14,12 +14,19 @@ pub enum FailOn {
 }
 
 impl FailOn {
+    /// The effects whose verdict fails the command, in their order.
+    pub fn failing(self, effects: &[Effect]) -> impl Iterator<Item = &Effect> {
+        effects.iter().filter(move |effect| match self {
+            FailOn::Worse => effect.primary && effect.verdict == Verdict::Worse,
+            FailOn::Never => false,
+        })
+    }
+
     /// 1 if a verdict fails the command, else 0.
     pub fn exit(self, effects: &[Effect]) -> ExitCode {
-        let worse = |effect: &Effect| effect.primary && effect.verdict == Verdict::Worse;
-        match self {
-            FailOn::Worse if effects.iter().any(worse) => ExitCode::from(1),
-            FailOn::Worse | FailOn::Never => ExitCode::SUCCESS,
+        match self.failing(effects).next() {
+            Some(_) => ExitCode::from(1),
+            None => ExitCode::SUCCESS,
         }
     }
 }

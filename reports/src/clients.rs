@@ -1,25 +1,44 @@
-//! What of an effect is the generator's own: its clients do not all take equally long.
+//! What of an effect may be the generator's own: its clients do not all take equally long.
 
 use crate::calibration::Digest;
 use crate::effect::Effect;
-use crate::quantity::signed_span;
+use crate::quantity::quantity;
 use crate::record::Plan;
 
-/// Share by which two clients may differ before every time beside them says so: what the calibration
+/// Share by which two clients may differ before every time that holds them says so: what the calibration
 /// calls alike (its check of the generator's own overhead).
 pub const ALIKE: f64 = 0.05;
 
-/// Adds to the sentence of each effect on a time what of it the calibration found in the clients.
+/// Adds to the sentence of each effect on a time that the clients are within what of it may be theirs.
 pub fn remark(effects: &mut [Effect], plan: &Plan, calibration: Option<&Digest>) {
     let Some(digest) = calibration else {
         return;
     };
-    for effect in effects.iter_mut().filter(|effect| is_time(plan, effect)) {
-        if let Some(own_us) = difference_us(plan, digest, effect) {
-            let own = signed_span(own_us, own_us, "µs");
-            let said = format!(" Of the difference {own} are the generator's own client.");
-            effect.sentence.push_str(&said);
+    for effect in effects {
+        let messages = client_messages(plan, effect);
+        if let Some(own_us) = difference_us(plan, digest, effect).filter(|_| messages > 0) {
+            effect.sentence.push_str(&said(own_us, messages, effect));
         }
+    }
+}
+
+/// A client also works after it has dated a message, so what was calibrated is the most that a time can
+/// hold of it; and it may as well stand against what was found.
+fn said(own_us: f64, messages: u32, effect: &Effect) -> String {
+    let most = quantity(own_us.abs() * f64::from(messages), "µs");
+    let adds = effect.difference.is_some_and(|found| found * own_us > 0.0);
+    let what = match messages {
+        1 => "a message".to_owned(),
+        _ => format!("{messages} messages in turn"),
+    };
+    if adds {
+        format!(
+            " Up to {most} of the difference may be how the generator's own clients read {what}."
+        )
+    } else {
+        format!(
+            " How the generator's own clients read {what} may hide up to {most} of a difference."
+        )
     }
 }
 
@@ -35,11 +54,11 @@ fn difference_us(plan: &Plan, digest: &Digest, effect: &Effect) -> Option<f64> {
     (difference.abs() > ALIKE * arm.min(baseline)).then_some(difference)
 }
 
-/// Whether the metric is a time that a reader waits.
-fn is_time(plan: &Plan, effect: &Effect) -> bool {
+fn client_messages(plan: &Plan, effect: &Effect) -> u32 {
     plan.experiments
         .iter()
         .filter(|experiment| experiment.name == effect.experiment)
         .flat_map(|experiment| &experiment.metrics)
-        .any(|metric| metric.name == effect.metric && metric.ms_per_unit.is_some())
+        .find(|metric| metric.name == effect.metric)
+        .map_or(0, |metric| metric.client_messages)
 }

@@ -121,6 +121,10 @@ pub struct Metric {
     /// Factor that turns the unit into milliseconds where the metric is a time a reader waits, so that
     /// its difference can be set against a token gap.
     pub ms_per_unit: Option<f64>,
+    /// How many messages the generator's own client reads within the figure, one after another: 0 where
+    /// none, as in a time that the server measures, or where a constant cancels out.
+    #[serde(default)]
+    pub client_messages: u32,
 }
 
 /// Which direction is an improvement.

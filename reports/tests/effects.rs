@@ -29,6 +29,7 @@ fn metric(name: &str, margin: f64, margin_kind: MarginKind) -> Metric {
         margin_reason: "5 % of a token gap".to_owned(),
         primary: true,
         ms_per_unit: Some(1.0),
+        client_messages: 0,
     }
 }
 

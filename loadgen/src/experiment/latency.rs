@@ -11,7 +11,7 @@ use pushbench_server::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::metric::{FIRST_TOKEN, NONE, TOKEN, lower, primary};
+use super::metric::{FIRST_TOKEN, NONE, TOKEN, lower, primary, read_by_client};
 use crate::{
     bench::{Bench, Broken},
     chat::Crowd,
@@ -93,6 +93,9 @@ impl Settings {
     /// Question, metrics and charts.
     pub fn describe(&self) -> record::Experiment {
         let ms = |name: &str, title: &str| lower(name, title, "ms", TOKEN);
+        let token = |name: &str, title: &str| read_by_client(1, ms(name, title));
+        let first =
+            |name: &str, title: &str| read_by_client(1, lower(name, title, "ms", FIRST_TOKEN));
         record::Experiment {
             name: "latency".into(),
             title: "Latency".into(),
@@ -102,17 +105,17 @@ impl Settings {
             arms: Vec::new(),
             settings: super::facts(self),
             metrics: vec![
-                primary(ms("token_latency_ms_p50", "token latency p50")),
-                ms("token_latency_ms_p90", "token latency p90"),
-                ms("token_latency_ms_p99", "token latency p99"),
-                ms("token_latency_ms_p999", "token latency p99.9"),
-                ms("token_latency_ms_max", "token latency max"),
-                lower("ttft_cold_ms_p50", "time to first token p50, new connection", "ms", FIRST_TOKEN),
-                lower("ttft_cold_ms_p90", "time to first token p90, new connection", "ms", FIRST_TOKEN),
-                lower("ttft_warm_ms_p50", "time to first token p50, connection reused", "ms", FIRST_TOKEN),
-                lower("ttft_warm_ms_p90", "time to first token p90, connection reused", "ms", FIRST_TOKEN),
-                ms("service_ms_p50", "service time p50"),
-                ms("service_ms_p99", "service time p99"),
+                primary(token("token_latency_ms_p50", "token latency p50")),
+                token("token_latency_ms_p90", "token latency p90"),
+                token("token_latency_ms_p99", "token latency p99"),
+                token("token_latency_ms_p999", "token latency p99.9"),
+                token("token_latency_ms_max", "token latency max"),
+                first("ttft_cold_ms_p50", "time to first token p50, new connection"),
+                first("ttft_cold_ms_p90", "time to first token p90, new connection"),
+                first("ttft_warm_ms_p50", "time to first token p50, connection reused"),
+                first("ttft_warm_ms_p90", "time to first token p90, connection reused"),
+                token("service_ms_p50", "service time p50"),
+                token("service_ms_p99", "service time p99"),
                 ms("pacer_lag_ms_p50", "pacer lag p50"),
                 ms("pacer_lag_ms_p99", "pacer lag p99"),
                 ms("deviation_ms_p50", "inter-token deviation p50"),

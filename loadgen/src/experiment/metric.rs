@@ -15,6 +15,7 @@ pub fn lower(name: &str, title: &str, unit: &str, margin: Margin) -> Metric {
         margin_reason: reason.to_owned(),
         primary: false,
         ms_per_unit: (unit == "ms").then_some(1.0),
+        client_messages: 0,
     }
 }
 
@@ -30,6 +31,15 @@ pub fn higher(name: &str, title: &str, unit: &str, margin: Margin) -> Metric {
 pub fn primary(metric: Metric) -> Metric {
     Metric {
         primary: true,
+        ..metric
+    }
+}
+
+/// A time from the schedule or the sending until our own client has read the last of so many messages,
+/// one after another, so that what the client takes for them is within it.
+pub fn read_by_client(messages: u32, metric: Metric) -> Metric {
+    Metric {
+        client_messages: messages,
         ..metric
     }
 }

@@ -333,6 +333,7 @@ fn metric(
         margin_reason: "made up".into(),
         primary,
         ms_per_unit: (unit == "ms").then_some(1.0),
+        client_messages: 0,
     }
 }
 

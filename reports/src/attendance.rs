@@ -42,7 +42,7 @@ pub fn attendance(plan: &Plan, records: &[Record]) -> Vec<Attendance> {
             rows.push(Attendance {
                 experiment: experiment.name.clone(),
                 arm: arm.clone(),
-                planned: experiment.rounds as usize,
+                planned: plan.most_rounds(experiment) as usize,
                 valid: own.len() - invalid,
                 invalid,
                 run_again: own.iter().filter(|record| record.attempt > 1).count(),

@@ -14,6 +14,7 @@ pub mod histograms;
 pub mod judge;
 mod link;
 pub mod markdown;
+pub mod noise;
 pub mod page;
 pub mod preface;
 pub mod quantity;

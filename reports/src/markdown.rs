@@ -18,11 +18,11 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
         plain(&plan.question),
         prose(&summary.answer)
     );
-    for warning in warnings(&run.manifest, &run.records) {
-        block(&mut out, &format!("> **{}**", plain(&warning)));
+    for warning in warnings(&run.manifest, &run.records, &summary.effects) {
+        block(&mut out, &format!("> **Note:** {}", prose(&warning)));
     }
-    if let Some(looks) = looks(plan) {
-        block(&mut out, &plain(&looks));
+    if let Some(looks) = looks(plan, &run.records) {
+        block(&mut out, &prose(&looks));
     }
     claims(&mut out, summary);
     let (primary, exploratory): (Vec<Row>, Vec<Row>) =
@@ -48,7 +48,7 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
     let fact = |(name, value): (&String, &String)| [code(name), plain(value)];
     table(&mut out, &["", ""], summary.environment.iter().map(fact));
     for note in &plan.notes {
-        block(&mut out, &plain(note));
+        block(&mut out, &prose(note));
     }
     out
 }
@@ -201,12 +201,13 @@ fn trials(out: &mut String, summary: &Summary, count: usize) {
             plain(&trial.experiment),
             code(&trial.arm),
             trial.round.to_string(),
+            trial.attempt.to_string(),
             plain(&trial.reasons.join("; ")),
         ]
     };
     table(
         out,
-        &["Trial", "Experiment", "Arm", "Round", "Why"],
+        &["Trial", "Experiment", "Arm", "Round", "Attempt", "Why"],
         invalid.iter().map(row),
     );
 }
@@ -264,7 +265,7 @@ fn code(name: &str) -> String {
 }
 
 /// Our own sentences: names between backticks are code.
-fn prose(text: &str) -> String {
+pub(crate) fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
         return plain(text);

@@ -42,15 +42,16 @@ struct Section<'a> {
 struct TrialFiles {
     trial: u32,
     round: u32,
+    attempt: u32,
     arm: String,
     valid: bool,
     files: Vec<(String, String)>,
 }
 
 /// A piece of prose; names stand between backticks there.
-struct Piece<'a> {
-    text: &'a str,
-    code: bool,
+pub(crate) struct Piece<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) code: bool,
 }
 
 /// The whole page. `charts` holds the figures of each experiment in the plan's order.
@@ -83,10 +84,10 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
     Page {
         summary,
         sure: level(plan).words(),
-        looks: looks(plan),
+        looks: looks(plan, &run.records),
         calibration: calibration(&run.manifest),
         started_at: &run.manifest.started_at,
-        warnings: warnings(&run.manifest, &run.records),
+        warnings: warnings(&run.manifest, &run.records, &summary.effects),
         primary,
         sections: sections.collect(),
         remarks: remarks(run),
@@ -108,6 +109,7 @@ fn files(run: &Run, experiment: &Experiment) -> Vec<TrialFiles> {
             TrialFiles {
                 trial: record.trial,
                 round: record.round,
+                attempt: record.attempt,
                 arm: record.arm.clone(),
                 valid: record.invalid.is_empty(),
                 files,
@@ -128,7 +130,7 @@ fn remarks(run: &Run) -> Vec<(String, usize)> {
     remarks
 }
 
-fn pieces(text: &str) -> Vec<Piece<'_>> {
+pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
         return vec![Piece { text, code: false }];

@@ -56,6 +56,13 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
+impl Plan {
+    /// The rounds that an experiment can come to: those of the last look, else those planned.
+    pub fn most_rounds(&self, experiment: &Experiment) -> u32 {
+        self.looks.last().copied().unwrap_or(experiment.rounds)
+    }
+}
+
 /// What is compared: one transport with all its factor levels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -53,6 +53,8 @@ pub struct InvalidTrial {
     pub arm: String,
     /// From 1.
     pub round: u32,
+    /// From 1; higher where the trial was run again within its round.
+    pub attempt: u32,
     /// At least one.
     pub reasons: Vec<String>,
 }
@@ -88,6 +90,7 @@ fn invalid(record: &Record) -> Option<InvalidTrial> {
         experiment: record.experiment.clone(),
         arm: record.arm.clone(),
         round: record.round,
+        attempt: record.attempt,
         reasons: record.invalid.clone(),
     })
 }

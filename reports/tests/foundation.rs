@@ -67,11 +67,10 @@ fn find<'a>(records: &'a mut [Record], experiment: &str, arm: &str, round: u32) 
 #[test]
 fn four_looks_share_the_significance_and_every_page_says_the_coverage_used() {
     let report = Report::of(|manifest, _| {
+        // The plan's rounds are those of the first look.
         manifest.plan.looks = vec![6, 12, 24, 48];
-        for experiment in &mut manifest.plan.experiments {
-            experiment.rounds = 48;
-        }
     });
+    assert_eq!(report.attendance("latency", ARM), [48, 6, 0, 0, 0]);
     let effects = report.rows("effects", |_| true);
     assert!(
         effects
@@ -104,6 +103,9 @@ fn four_looks_share_the_significance_and_every_page_says_the_coverage_used() {
 fn a_run_that_stops_between_two_looks_is_incomplete() {
     let report = Report::of(|manifest, records| {
         manifest.plan.looks = vec![4, 6];
+        for experiment in &mut manifest.plan.experiments {
+            experiment.rounds = 4;
+        }
         records.retain(|record| record.experiment != "reconnect" || record.round < 6);
     });
     assert!(report.page.contains("incomplete: 69 of 72 trials"));
@@ -202,24 +204,134 @@ fn a_trial_run_again_stays_in_its_round_and_every_trial_is_accounted_for() {
 }
 
 #[test]
-fn the_noise_warning_is_of_all_trials_made_the_repeated_ones_among_them() {
-    let spoilt = |count: usize| {
-        Report::of(move |_, records| {
-            for index in 0..count {
-                let mut spoilt = records[index].clone();
-                spoilt.invalid.push("foreign load".into());
-                records[index].attempt = 2;
-                records.push(spoilt);
+fn a_run_that_ends_between_rounds_with_something_open_does_not_pass_for_decided() {
+    let looked = |open: bool, looks: &[u32]| {
+        Report::of(move |manifest, records| {
+            manifest.plan.looks = looks.to_vec();
+            if open {
+                // So far apart that nothing can be said.
+                for record in records.iter_mut().filter(|r| r.experiment == "throughput") {
+                    let figure = record.metrics.get_mut("server_cpu_us_per_message").unwrap();
+                    *figure = Some(1.0 + f64::from(record.trial * record.trial % 17));
+                }
             }
         })
     };
-    // 24 of 96 are a quarter, 25 of 97 more.
-    assert!(!spoilt(24).page.contains("too noisy"));
+    let said = "ended before its last look, after 12 rounds, with primary verdicts undecided: \
+                <code>throughput</code> with 6 rounds.";
+    let early = looked(true, &[6, 12]);
+    assert!(early.page.contains(said), "{}", early.rendered.table);
+    assert!(!early.page.contains("This run is incomplete"));
+    assert!(early.markdown.contains("`throughput` with 6 rounds"));
+    // Nothing open, or no look left that could have closed it, or none at all.
+    for whole in [
+        looked(false, &[6, 12]),
+        looked(true, &[6]),
+        looked(true, &[]),
+    ] {
+        assert!(!whole.page.contains("before its last look"));
+    }
     assert!(
-        spoilt(25)
+        early
             .page
-            .contains("too noisy for this plan: 25 of 97")
+            .contains("Rounds made: 6 of <code>latency</code>, 6 of <code>throughput</code>,")
     );
+}
+
+#[test]
+fn a_level_is_said_in_as_few_digits_as_it_needs() {
+    let report = Report::of(|manifest, _| manifest.plan.looks = vec![6, 12, 24]);
+    assert!(report.page.contains("at a significance of 0.0167 and"));
+}
+
+/// A run of which the first so many trials were invalid, twice each, and then valid.
+fn spoilt(count: usize, reasons: &'static [&str]) -> Report {
+    Report::of(move |_, records| {
+        for index in 0..count {
+            for attempt in [1, 2] {
+                let mut spoilt = records[index].clone();
+                spoilt.attempt = attempt;
+                spoilt.invalid = vec![reasons[index % reasons.len()].to_owned()];
+                records.push(spoilt);
+            }
+            records[index].attempt = 3;
+        }
+    })
+}
+
+#[test]
+fn a_noisy_machine_is_called_so_by_its_trials_however_often_each_was_run_again() {
+    const BUSY: &[&str] = &[
+        "the machine was busy: the server waited 7 % of the window for a core",
+        "the machine was busy: the server waited 12 % of the window for a core",
+        "2 turns failed, the first: reset",
+    ];
+    // 18 of 72 are a quarter.
+    assert!(!spoilt(18, BUSY).page.contains("too noisy"));
+    let noisy = spoilt(19, BUSY);
+    let said = "This machine is too noisy for this plan: 19 of 72 trials were invalid at the first attempt, \
+                mostly for this reason: the machine was busy. Close other programs";
+    assert!(noisy.page.contains(said));
+    assert!(noisy.markdown.contains(said));
+    assert_eq!(noisy.rows("effects", |_| true)[0]["rounds"], 6);
+}
+
+#[test]
+fn other_programs_are_blamed_for_what_they_can_bring_about_only() {
+    let said = |reasons| spoilt(40, reasons).page.contains("Close other programs");
+    assert!(said(&["the load had not settled after 8000 ms of warm-up"]));
+    let failed = spoilt(40, &["2 turns failed, the first: reset"]);
+    assert!(
+        failed
+            .page
+            .contains("mostly for this reason: 2 turns failed.</p>")
+    );
+    assert!(!said(&[
+        "the books of epoch 1 do not balance: owed 2, received 1"
+    ]));
+}
+
+#[test]
+fn attempts_of_one_trial_can_be_told_apart() {
+    let report = spoilt(1, &["the machine was busy: the server waited"]);
+    let attempts: Vec<&Value> = report.rows("invalid_trials", |_| true);
+    let attempts: Vec<_> = attempts.iter().map(|row| &row["attempt"]).collect();
+    assert_eq!(attempts, [1, 2]);
+    assert!(
+        report
+            .page
+            .contains("round 1, attempt 3, <code>sse-h1</code>:")
+    );
+    assert!(
+        report
+            .page
+            .contains("round 1, attempt 2, <code>sse-h1</code> (invalid):")
+    );
+    assert!(
+        report
+            .markdown
+            .contains("| 1 | latency | `sse-h1` | 1 | 2 | the machine")
+    );
+}
+
+#[test]
+fn names_between_backticks_are_code_wherever_a_sentence_stands() {
+    let report = Report::of(|manifest, records| {
+        let told = "open files: raise them with `ulimit -Hn`";
+        manifest.environment.insert("warnings".into(), told.into());
+        manifest
+            .plan
+            .notes
+            .push("Replayed from `trace.csv`.".into());
+        records[0].notes.push("`x` was slow".into());
+    });
+    for code in ["ulimit -Hn", "trace.csv", "x"] {
+        let html = format!("<code>{code}</code>");
+        assert!(report.page.contains(&html), "{code}");
+    }
+    assert!(report.markdown.contains("with `ulimit -Hn`."));
+    let machine = report.page.find("id=\"machine\"").unwrap();
+    assert!(!report.page[..machine].contains('`'));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! `calibration.md`: the page's tables for a terminal or a pull request.
 
 use super::{Calibration, Check};
-use crate::markdown::{block, plain, table};
+use crate::markdown::{block, plain, prose, table};
 
 /// The whole file; `charts` holds the path of each check's chart, where it has one.
 pub fn markdown(calibration: &Calibration, answer: &str, charts: &[Option<String>]) -> String {
-    let mut out = format!("# Calibration\n\n{}\n", plain(answer));
+    let mut out = format!("# Calibration\n\n{}\n", prose(answer));
     let summary = calibration.checks.iter().map(|check| {
-        let counts = plain(&check.counts);
+        let counts = prose(&check.counts);
         [
             check.number.to_string(),
             plain(&check.title),
@@ -34,9 +34,9 @@ fn section(out: &mut String, check: &Check, chart: Option<&str>) {
         out,
         &format!("## {}. {}", check.number, plain(&check.title)),
     );
-    block(out, &plain(&check.method));
+    block(out, &prose(&check.method));
     let rows = check.rows.iter().map(|row| {
-        let cells = [&row.subject, &row.truth, &row.measured, &row.tolerance].map(|c| plain(c));
+        let cells = [&row.subject, &row.truth, &row.measured, &row.tolerance].map(|c| prose(c));
         let [subject, truth, measured, tolerance] = cells;
         [
             subject,
@@ -53,10 +53,10 @@ fn section(out: &mut String, check: &Check, chart: Option<&str>) {
     );
     if let (Some(path), Some(picture)) = (chart, &check.picture) {
         block(out, &format!("![{}]({path})", plain(&picture.title)));
-        block(out, &plain(&picture.caption));
+        block(out, &prose(&picture.caption));
     }
     if !check.note.is_empty() {
-        block(out, &plain(&check.note));
+        block(out, &prose(&check.note));
     }
 }
 

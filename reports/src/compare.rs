@@ -11,15 +11,29 @@ use crate::effect::{Effect, Verdict};
 use crate::estimate::level;
 use crate::judge::{Estimated, judge};
 use crate::read::Run;
-use crate::record::Facts;
-use crate::sentence::{in_text, sentence};
-use crate::statistics::{Level, Spread, welch_difference, welch_ratio};
+use crate::sentence::{in_text, unpaired_sentence};
+use crate::statistics::{Level, welch_difference, welch_ratio};
 use crate::trials::Trials;
 use crate::verdict::Scale;
 use matching::{Match, Sides};
 
-/// Facts that make a machine another one: its processor, how many and how much memory, its kernel.
-const MACHINE: [&str; 4] = ["cpu", "cores", "memory_gib", "kernel"];
+/// Facts that make a machine another one: its processor, how many cores there are and may be used, how
+/// much memory, its kernel and what that reads the time from.
+const MACHINE: [&str; 6] = [
+    "cpu",
+    "cores",
+    "cores_allowed",
+    "memory_gib",
+    "kernel",
+    "clock_source",
+];
+
+/// Facts of the same machine that change figures: an unoptimised build may be what is compared, and
+/// loopback has a congestion control too.
+const CIRCUMSTANCES: [&str; 2] = ["build_profile", "congestion_control"];
+
+/// What a fact is called that could not be read.
+const UNKNOWN: &str = "unknown";
 
 /// What two runs have in common, compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +87,10 @@ pub fn compare(a: &Run, b: &Run, anyway: bool) -> Result<Compared, CompareError>
         }
         warnings.push(format!("The two runs differ in {differences}."));
     }
-    let mut sides = Sides::new(&a.manifest.plan, &b.manifest.plan);
+    if !same {
+        warnings.extend(doubts(a, b));
+    }
+    let mut sides = Sides::new(&a.manifest.plan, &b.manifest.plan, same_other_build(a, b));
     let matches = sides.matches();
     warnings.append(&mut sides.warnings);
     if matches.is_empty() {
@@ -90,7 +107,8 @@ pub fn compare(a: &Run, b: &Run, anyway: bool) -> Result<Compared, CompareError>
         if same {
             make_identity(effect, own);
         } else {
-            effect.sentence = sentence(effect, own.metric, &[]);
+            let trials = [own.of_baseline.len(), own.of_arm.len()];
+            effect.sentence = unpaired_sentence(effect, own.metric, trials);
         }
     }
     Ok(Compared {
@@ -103,18 +121,7 @@ pub fn compare(a: &Run, b: &Run, anyway: bool) -> Result<Compared, CompareError>
 
 /// In what the runs differ that makes a comparison doubtful, listed; nothing where in nothing.
 fn differences(a: &Run, b: &Run) -> Option<String> {
-    let fact = |facts: &Facts, name: &str| match facts.get(name) {
-        Some(value) => value.clone(),
-        None => "unknown".to_owned(),
-    };
-    let mut differ: Vec<String> = Vec::new();
-    for name in MACHINE {
-        let [in_a, in_b] = [a, b].map(|run| fact(&run.manifest.environment, name));
-        if in_a != in_b {
-            let name = name.replace('_', " ");
-            differ.push(format!("{name} ({in_a} in A, {in_b} in B)"));
-        }
-    }
+    let mut differ = unlike_facts(&MACHINE, a, b);
     let formats = |run: &Run| -> BTreeSet<u32> {
         let of_records = run.records.iter().map(|record| record.format);
         of_records.chain([run.manifest.format]).collect()
@@ -131,6 +138,46 @@ fn differences(a: &Run, b: &Run) -> Option<String> {
     (!differ.is_empty()).then(|| differ.join(", "))
 }
 
+/// What may differ between the runs, or does, and is not refused; a sentence each.
+fn doubts(a: &Run, b: &Run) -> Vec<String> {
+    let unlike = unlike_facts(&CIRCUMSTANCES, a, b);
+    let unlike = (!unlike.is_empty())
+        .then(|| format!("The two runs were made with another {}.", unlike.join(", ")));
+    let unknown = |name: &&&str| fact(a, name) == UNKNOWN && fact(b, name) == UNKNOWN;
+    let unknown: Vec<String> = MACHINE
+        .iter()
+        .filter(unknown)
+        .map(|name| name.replace('_', " "))
+        .collect();
+    let unknown = (!unknown.is_empty()).then(|| {
+        format!(
+            "Neither run knows its machine's {}, so the two may differ in that.",
+            unknown.join(", ")
+        )
+    });
+    unlike.into_iter().chain(unknown).collect()
+}
+
+fn unlike_facts(names: &[&str], a: &Run, b: &Run) -> Vec<String> {
+    let unlike = names.iter().filter(|name| fact(a, name) != fact(b, name));
+    let told = |name: &&str| {
+        let (in_a, in_b) = (fact(a, name), fact(b, name));
+        format!("{} ({in_a} in A, {in_b} in B)", name.replace('_', " "))
+    };
+    unlike.map(told).collect()
+}
+
+fn fact<'a>(run: &'a Run, name: &str) -> &'a str {
+    let value = run.manifest.environment.get(name);
+    value.map_or(UNKNOWN, String::as_str)
+}
+
+/// Whether both runs had arms of another build, and the same one.
+fn same_other_build(a: &Run, b: &Run) -> bool {
+    let [in_a, in_b] = [a, b].map(|run| fact(run, "against"));
+    in_a != UNKNOWN && in_a == in_b
+}
+
 fn stricter(a: Level, b: Level) -> Level {
     if a.significance() < b.significance() {
         a
@@ -139,7 +186,7 @@ fn stricter(a: Level, b: Level) -> Level {
     }
 }
 
-/// Welch's estimates. The spread is that of a round of A less one of B that have nothing in common.
+/// Welch's estimates; `rounds` is the smaller number of trials.
 fn estimated<'a>(
     own: &'a Match<'a>,
     of_a: &Trials<'_>,
@@ -148,14 +195,6 @@ fn estimated<'a>(
 ) -> Estimated<'a> {
     let [a, b] = [of_a, of_b].map(|of| of.figures(own.experiment, &own.metric.name, own.arm));
     let ratio = welch_ratio(&a, &b, level);
-    let scale = Scale::of(own.metric.margin_kind, ratio.is_some());
-    let spread = |values: &[f64]| match scale {
-        Scale::Difference => Spread::of(values),
-        Scale::Ratio => Spread::of(&values.iter().map(|v| v.ln()).collect::<Vec<f64>>()),
-    };
-    let spread = spread(&a).zip(spread(&b)).and_then(|(of_a, of_b)| {
-        Spread::new(of_a.standard_deviation().hypot(of_b.standard_deviation()))
-    });
     Estimated {
         experiment: own.experiment,
         metric: own.metric,
@@ -165,7 +204,8 @@ fn estimated<'a>(
         difference: welch_difference(&a, &b, level),
         ratio,
         rank: None,
-        spread,
+        // How many rounds would decide is a question of rounds: these are trials of two runs that are over.
+        spread: None,
         of_baseline: a,
         of_arm: b,
         level,

@@ -37,7 +37,8 @@ pub struct Effect {
     pub baseline_value: Option<f64>,
     /// The same of the arm.
     pub arm_value: Option<f64>,
-    /// Rounds in which both arms were valid and yielded the metric.
+    /// Rounds in which both arms were valid and yielded the metric; between two runs, the smaller number of
+    /// trials that did.
     pub rounds: u32,
     /// What the effect is judged at: 0.05, or less where the run looked more than once. Every interval
     /// covers 1 − it.
@@ -72,7 +73,8 @@ pub struct Effect {
     /// What was decided.
     pub verdict: Verdict,
     /// The number of rounds that would likely bring a verdict, from the estimate and the spread just seen;
-    /// null where there is a verdict, no spread, or more than 1,000 rounds would be needed.
+    /// null where there is a verdict, no spread, or more than 1,000 rounds would be needed, and between two
+    /// runs.
     pub rounds_to_decide: Option<u32>,
     /// The verdict in words, with what the difference means beside a token gap.
     pub sentence: String,

@@ -13,7 +13,21 @@ pub const TOKEN_GAP_MS: f64 = 15.0;
 /// The effect in words. `noise_floor` holds the run's controls; the one of the same experiment and
 /// metric is set beside the effect.
 pub fn sentence(effect: &Effect, metric: &Metric, noise_floor: &[Effect]) -> String {
-    let judged = Judged::new(effect);
+    said(&Judged::new(effect), metric, noise_floor)
+}
+
+/// The same of two arms that share no rounds, given the trials of the baseline and of the arm that
+/// yielded a figure.
+pub fn unpaired_sentence(effect: &Effect, metric: &Metric, trials: [usize; 2]) -> String {
+    let judged = Judged {
+        unpaired: Some(trials),
+        ..Judged::new(effect)
+    };
+    said(&judged, metric, &[])
+}
+
+fn said(judged: &Judged<'_>, metric: &Metric, noise_floor: &[Effect]) -> String {
+    let effect = judged.effect;
     let label = if effect.primary { "" } else { "Exploratory: " };
     let finding = match effect.verdict {
         Verdict::Inconclusive => judged.inconclusive(metric),
@@ -81,6 +95,8 @@ struct Judged<'a> {
     scale: Scale,
     value: Option<f64>,
     interval: Option<Interval>,
+    /// The trials of either side, where they are not paired in rounds.
+    unpaired: Option<[usize; 2]>,
 }
 
 impl<'a> Judged<'a> {
@@ -95,6 +111,15 @@ impl<'a> Judged<'a> {
             scale,
             value,
             interval: interval(effect, scale),
+            unpaired: None,
+        }
+    }
+
+    /// What the effect was found from: "6 rounds", "6 and 48 trials".
+    fn counted(&self) -> String {
+        match self.unpaired {
+            None => rounds(self.effect.rounds),
+            Some([of_baseline, of_arm]) => format!("{of_baseline} and {of_arm} trials"),
         }
     }
 
@@ -169,7 +194,7 @@ impl<'a> Judged<'a> {
         let Effect { arm, baseline, .. } = self.effect;
         let (margin, title) = (self.margin(), in_text(&metric.title));
         if self.is_the_same() {
-            let count = rounds(self.effect.rounds);
+            let count = self.counted();
             format!("`{arm}` is the same as `{baseline}` in {title} in all {count}: equivalent")
         } else if self.excludes_no_effect() {
             let found = self.found(metric);
@@ -210,7 +235,7 @@ impl<'a> Judged<'a> {
     fn inconclusive(&self, metric: &Metric) -> String {
         let Effect { arm, baseline, .. } = self.effect;
         let title = in_text(&metric.title);
-        let count = rounds(self.effect.rounds);
+        let count = self.counted();
         let few = self.effect.rounds < MIN_ROUNDS;
         let span = self.interval.map(|interval| match self.scale {
             Scale::Ratio => {
@@ -222,14 +247,16 @@ impl<'a> Judged<'a> {
                 format!("the difference anywhere from {span}")
             }
         });
+        let needed = match self.unpaired {
+            None => format!("{count} of the {MIN_ROUNDS} that a verdict needs"),
+            Some(_) => format!("{count}, where a verdict needs {MIN_ROUNDS} of each"),
+        };
         let why = match (span, self.effect.p_holm) {
-            (None, _) if self.effect.rounds == 0 => {
+            (None, _) if self.effect.rounds == 0 && self.unpaired.is_none() => {
                 "no round in which both yielded a figure".to_owned()
             }
-            (None, _) => format!("{count} of the {MIN_ROUNDS} that a verdict needs"),
-            (Some(span), _) if few => {
-                format!("{count} of the {MIN_ROUNDS} that a verdict needs, which put {span}")
-            }
+            (None, _) => needed,
+            (Some(span), _) if few => format!("{needed}, which put {span}"),
             (Some(span), Some(p))
                 if self.excludes_no_effect() && p > self.effect.significance.significance() =>
             {
@@ -249,6 +276,9 @@ impl<'a> Judged<'a> {
 
     /// "so about 14 rounds would decide it, from the spread just seen"
     fn what_would_decide(&self) -> String {
+        if self.unpaired.is_some() {
+            return "so more trials are needed".to_owned();
+        }
         match (self.effect.rounds_to_decide, self.interval) {
             (Some(rounds), _) => {
                 format!("so about {rounds} rounds would decide it, from the spread just seen")

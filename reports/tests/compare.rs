@@ -118,7 +118,14 @@ fn invalid_trials_are_left_out_on_either_side_alone() {
 
 #[test]
 fn another_machine_or_format_is_refused_unless_told() {
-    let facts = ["cpu", "cores", "memory_gib", "kernel"];
+    let facts = [
+        "cpu",
+        "cores",
+        "cores_allowed",
+        "memory_gib",
+        "kernel",
+        "clock_source",
+    ];
     for fact in facts {
         let other = later(|manifest, _| {
             manifest.environment.insert(fact.into(), "another".into());
@@ -207,5 +214,106 @@ fn a_look_taken_by_either_run_counts_for_both() {
     let looked = later(|manifest, _| manifest.plan.looks = vec![6, 12]);
     for (a, b) in [(&run(|_, _| ()), &looked), (&looked, &run(|_, _| ()))] {
         assert_eq!(compare(a, b, false).unwrap().level.words(), "97.5 %");
+    }
+}
+
+#[test]
+fn what_neither_run_knows_is_not_called_the_same() {
+    let told = |change: fn(&mut Manifest)| {
+        let [a, b] = [run(|own, _| change(own)), later(|own, _| change(own))];
+        compare(&a, &b, false).unwrap().warnings.join("\n")
+    };
+    let unknown = "Neither run knows its machine's cores, cores allowed, memory gib, so";
+    assert!(told(|_| ()).contains(unknown), "{}", told(|_| ()));
+    let known = told(|own| {
+        for fact in ["cores", "cores_allowed", "memory_gib"] {
+            own.environment.insert(fact.into(), "8".into());
+        }
+    });
+    assert!(!known.contains("Neither run"), "{known}");
+    let both = told(|own| {
+        own.environment.insert("kernel".into(), "unknown".into());
+    });
+    assert!(both.contains("memory gib, kernel, so"), "{both}");
+    // One run beside itself cannot differ from itself.
+    let same = compare(&run(|_, _| ()), &run(|_, _| ()), false).unwrap();
+    assert_eq!(same.warnings.len(), 1);
+}
+
+#[test]
+fn another_profile_or_congestion_control_is_warned_of() {
+    for fact in ["build_profile", "congestion_control"] {
+        let other = later(|own, _| {
+            own.environment.insert(fact.into(), "another".into());
+        });
+        let compared = compare(&run(|_, _| ()), &other, false).unwrap();
+        let said = compared.warnings.join("\n");
+        assert!(
+            said.contains(&fact.replace('_', " ")) && said.contains("another in B"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn arms_of_another_build_are_compared_only_where_it_is_the_same_build() {
+    let held = |manifest: &mut Manifest, build: Option<&str>| {
+        manifest.plan.arms[1].held_against = Some("sse-h1".into());
+        let fact = build.map(|build| ("against".to_owned(), build.to_owned()));
+        manifest.environment.extend(fact);
+    };
+    let compared = |of_a: Option<&str>, of_b: Option<&str>| {
+        let a = run(|own, _| held(own, of_a));
+        compare(&a, &later(|own, _| held(own, of_b)), false).unwrap()
+    };
+    assert_eq!(compared(Some("0.1, 7"), Some("0.1, 7")).effects.len(), 18);
+    for (of_a, of_b) in [(Some("0.1, 7"), Some("0.1, 8")), (None, None)] {
+        let apart = compared(of_a, of_b);
+        assert_eq!(apart.effects.len(), 9, "the baseline's");
+        let said = "`ws-h1` of `memory` is not compared: it is served by another build";
+        assert!(apart.apart.iter().any(|own| own.starts_with(said)));
+    }
+}
+
+#[test]
+fn a_label_that_is_a_control_in_either_run_is_left_out() {
+    let control = later(|own, _| own.plan.arms[1].control_of = Some("sse-h1".into()));
+    let plain = run(|_, _| ());
+    for (a, b) in [(&plain, &control), (&control, &plain)] {
+        assert_eq!(compare(a, b, false).unwrap().effects.len(), 9);
+    }
+}
+
+#[test]
+fn trials_that_share_no_round_are_not_called_rounds() {
+    let wild = later(|_, records| {
+        records.retain(|record| record.round <= 5);
+        for record in records.iter_mut() {
+            for figure in record.metrics.values_mut().flatten() {
+                *figure *= 1.0 + 5.0 * f64::from(record.round % 2);
+            }
+        }
+    });
+    let few = later(|_, records| records.retain(|record| record.round <= 3));
+    let none = later(|_, records| records.clear());
+    for (b, says) in [
+        (wild, "is inconclusive: 6 and 5 trials put "),
+        (few, "6 and 3 trials, where a verdict needs 4 of each"),
+        (none, "6 and 0 trials, where a verdict needs 4 of each"),
+    ] {
+        let compared = compare(&run(|_, _| ()), &b, false).unwrap();
+        let cpu = effect(&compared, ARM, "server_cpu_us_per_message");
+        assert_eq!(cpu.verdict, Verdict::Inconclusive);
+        assert!(cpu.sentence.contains(says), "{}", cpu.sentence);
+        for effect in &compared.effects {
+            assert_eq!(effect.rounds_to_decide, None);
+            assert!(!effect.sentence.contains("round "), "{}", effect.sentence);
+            assert!(!effect.sentence.contains("rounds"), "{}", effect.sentence);
+        }
+        assert!(
+            cpu.sentence.ends_with("so more trials are needed."),
+            "{}",
+            cpu.sentence
+        );
     }
 }

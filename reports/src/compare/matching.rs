@@ -17,6 +17,8 @@ pub(super) struct Match<'a> {
 pub(super) struct Sides<'a> {
     a: &'a Plan,
     b: &'a Plan,
+    /// Whether arms of another build are of the same one in both.
+    same_other_build: bool,
     /// Of what is compared.
     pub(super) warnings: Vec<String>,
     /// Of what is not.
@@ -24,10 +26,11 @@ pub(super) struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    pub(super) fn new(a: &'a Plan, b: &'a Plan) -> Self {
+    pub(super) fn new(a: &'a Plan, b: &'a Plan, same_other_build: bool) -> Self {
         Self {
             a,
             b,
+            same_other_build,
             warnings: Vec::new(),
             apart: Vec::new(),
         }
@@ -63,10 +66,9 @@ impl<'a> Sides<'a> {
         }
         let metrics = self.comparable(a, b);
         for arm in a.arms.iter().filter(|arm| b.arms.contains(arm)) {
-            if let Some(original) = find(self.a, arm).and_then(|own| own.control_of.as_ref()) {
-                self.apart.push(format!(
-                    "`{arm}`{place} is not compared: it is the control of `{original}`."
-                ));
+            if let Some(why) = self.unlike_by_nature(arm) {
+                self.apart
+                    .push(format!("`{arm}`{place} is not compared: {why}."));
                 continue;
             }
             matches.extend(metrics.iter().map(|metric| Match {
@@ -76,6 +78,20 @@ impl<'a> Sides<'a> {
                 names: [format!("{arm} (A)"), format!("{arm} (B)")],
             }));
         }
+    }
+
+    /// Why an arm of this label in both is not compared.
+    fn unlike_by_nature(&self, label: &str) -> Option<String> {
+        let arms = [self.a, self.b].map(|plan| find(plan, label));
+        let mut arms = arms.into_iter().flatten();
+        arms.find_map(|arm| match (&arm.control_of, &arm.held_against) {
+            (Some(original), _) => Some(format!("it is the control of `{original}`")),
+            (_, Some(_)) if !self.same_other_build => Some(
+                "it is served by another build, which is not known to be the same in both"
+                    .to_owned(),
+            ),
+            _ => None,
+        })
     }
 
     /// The metrics of both that mean the same; a margin that differs is A's.

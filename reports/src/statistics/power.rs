@@ -55,9 +55,9 @@ impl Spread {
 /// A run of one effect, before it is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prospect {
-    /// At least 2.
+    /// Below 4 every verdict is `inconclusive`, so every chance is 0.
     pub rounds: u32,
-    /// What the rounds will scatter by.
+    /// What the rounds will scatter by. Where they do not, the interval is a point, and a verdict certain.
     pub spread: Spread,
     /// The largest effect that does not matter, on the spread's scale: ln(1 + share) for a relative
     /// margin. At least 0.
@@ -72,6 +72,9 @@ impl Prospect {
     /// The chance of `better` or `worse`, whichever is true of this effect (on the spread's scale, its
     /// sign of no account); an interval wholly inside the margin is `equivalent` and does not count.
     pub fn found(&self, effect: f64) -> f64 {
+        if self.spread.0 == 0.0 {
+            return self.certain(effect.abs() > self.margin);
+        }
         let test = self.critical(self.test);
         self.over_errors(|error, interval| {
             let least = (test * error).max(self.margin - interval * error);
@@ -81,6 +84,9 @@ impl Prospect {
 
     /// The chance of `equivalent` at this true effect.
     pub fn equivalent(&self, effect: f64) -> f64 {
+        if self.spread.0 == 0.0 {
+            return self.certain(effect.abs() <= self.margin);
+        }
         self.over_errors(|error, interval| {
             let room = self.margin - interval * error;
             if room < 0.0 {
@@ -97,6 +103,11 @@ impl Prospect {
         self.found(effect) + self.equivalent(effect)
     }
 
+    /// The chance of a verdict that no scatter can change.
+    fn certain(&self, so: bool) -> f64 {
+        f64::from(u8::from(so && self.rounds >= FEWEST))
+    }
+
     /// Standard error of the mean, in truth.
     fn true_error(&self) -> f64 {
         self.spread.0 / f64::from(self.rounds).sqrt()
@@ -111,6 +122,9 @@ impl Prospect {
     fn over_errors(&self, chance: impl Fn(f64, f64) -> f64) -> f64 {
         // Even; ten times as many move no chance by 2e-5.
         const STEPS: u32 = 400;
+        if self.rounds < FEWEST {
+            return 0.0;
+        }
         let (interval, freedom) = (self.critical(self.level), f64::from(self.rounds) - 1.0);
         // Eight of chi's standard deviations (at most √½) to either side.
         let reach = 8.0 / freedom.sqrt();
@@ -208,7 +222,8 @@ fn normal_above(distance: f64, standard_deviation: f64) -> f64 {
     Normal::standard().sf(distance / standard_deviation)
 }
 
-/// Density of s ÷ σ at `scatter`, up to rounding: chi over the root of its freedom.
+/// Density of s ÷ σ at `scatter`, up to rounding: chi over the root of its freedom, which is above 1, so
+/// that there is none at 0.
 fn chi_density(scatter: f64, freedom: f64) -> f64 {
     if scatter <= 0.0 {
         return 0.0;
@@ -352,6 +367,39 @@ mod tests {
             }
         }
         assert!(seen.contains(&FEWEST) && seen.iter().any(|rounds| *rounds > 100));
+    }
+
+    #[test]
+    fn fewer_rounds_than_a_verdict_needs_bring_none() {
+        for rounds in 0..FEWEST {
+            for spread in [0.0, 1.0] {
+                let prospect = Prospect {
+                    spread: Spread(spread),
+                    ..unit(rounds, 5.0)
+                };
+                assert_eq!((prospect.found(9.0), prospect.equivalent(0.0)), (0.0, 0.0));
+            }
+        }
+        assert!(unit(FEWEST, 5.0).equivalent(0.0) > 0.9 && unit(FEWEST, 5.0).found(90.0) > 0.9);
+    }
+
+    /// As the verdict has it of an interval that is a point: the margin itself is inside.
+    #[test]
+    fn rounds_that_do_not_scatter_decide_with_certainty() {
+        for (margin, effect, found, equivalent) in [
+            (1.0, 0.0, 0.0, 1.0),
+            (1.0, -1.0, 0.0, 1.0),
+            (1.0, 1.1, 1.0, 0.0),
+            (0.0, 0.0, 0.0, 1.0),
+            (0.0, -0.1, 1.0, 0.0),
+        ] {
+            let prospect = Prospect {
+                spread: Spread(0.0),
+                ..unit(6, margin)
+            };
+            let chances = (prospect.found(effect), prospect.equivalent(effect));
+            assert_eq!(chances, (found, equivalent), "{effect} against {margin}");
+        }
     }
 
     #[test]

@@ -8,8 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Parser;
-use pushbench::{command::Pushbench, plan};
+use clap::{CommandFactory, Parser};
+use pushbench::{
+    command::Pushbench,
+    plan,
+    validity::{Evidence, Process},
+};
+use pushbench_reports::noise::is_of_the_machine;
 use pushbench_server::{counters::Counter, limits::Limits};
 
 /// Of the workspace.
@@ -177,12 +182,39 @@ fn every_command_is_one_that_there_is() {
             subcommands.push(words[1].clone());
         }
     }
-    for subcommand in ["run", "plan", "serve", "report", "tail", "completions"] {
+    let shown: Vec<String> = Pushbench::command()
+        .get_subcommands()
+        .filter(|own| !own.is_hide_set())
+        .map(|own| own.get_name().to_owned())
+        .collect();
+    assert!(shown.contains(&"doctor".to_owned()), "{shown:?}");
+    for subcommand in shown {
         assert!(
-            subcommands.iter().any(|found| found == subcommand),
+            subcommands.contains(&subcommand),
             "no example of {subcommand}"
         );
     }
+}
+
+/// What the report blames on other programs is what the rules say of the machine, word for word.
+#[test]
+fn the_report_knows_the_reasons_that_a_quieter_machine_would_spare() {
+    use Evidence::{
+        Backwards, CutOff, GeneratorLoad, ReadLag, RunQueueWait, SendLag, Steal, Unsettled,
+    };
+    let wait = |whose| RunQueueWait { whose, share: 0.5 };
+    let of_the_machine = [
+        SendLag(2e6),
+        ReadLag(2e6),
+        wait(Process::Server),
+        wait(Process::Generator),
+        Steal(0.5),
+        Unsettled(8_000.0),
+    ];
+    let of_the_plan = [GeneratorLoad(0.9), Backwards(1), CutOff("reset".into())];
+    let spared = |evidence: &Evidence| is_of_the_machine(&evidence.reason().unwrap());
+    assert!(of_the_machine.iter().all(spared));
+    assert!(!of_the_plan.iter().any(spared));
 }
 
 #[test]

@@ -92,3 +92,34 @@ pub const RECONNECT: Margin = absolute(
 );
 /// Of counts that must agree exactly.
 pub const NONE: Margin = absolute(0.0, "a count: any difference is one");
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::{latency, memory, reconnect, throughput};
+
+    #[test]
+    fn the_client_is_within_times_that_it_ends_and_in_no_other() {
+        let throughput = throughput::Settings::default();
+        let subscribers = throughput.subscribers.get();
+        let all = [
+            latency::Settings::default().describe(),
+            throughput.describe(),
+            memory::Settings::default().describe(),
+            reconnect::Settings::default().describe(),
+        ];
+        for metric in all.iter().flat_map(|experiment| &experiment.metrics) {
+            let begins = |with: &str| metric.name.starts_with(with);
+            let expected = match () {
+                () if ["token_latency_", "service_", "ttft_"]
+                    .into_iter()
+                    .any(begins) =>
+                {
+                    1
+                }
+                () if begins("fan_out_latency_") => subscribers,
+                () => 0,
+            };
+            assert_eq!(metric.client_messages, expected, "{}", metric.name);
+        }
+    }
+}

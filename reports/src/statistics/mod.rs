@@ -10,6 +10,7 @@ mod holm;
 mod level;
 mod line;
 mod power;
+mod spread;
 mod student;
 mod welch;
 
@@ -18,7 +19,8 @@ pub use hodges_lehmann::hodges_lehmann;
 pub use holm::holm;
 pub use level::Level;
 pub use line::{Slope, slope};
-pub use power::{MOST, POWER, Prospect, Spread, rounds_needed, rounds_to_decide};
+pub use power::{MOST, POWER, Prospect, rounds_needed, rounds_to_decide};
+pub use spread::Spread;
 pub use student::{Estimate, mean_difference, ratio};
 pub use welch::{welch_difference, welch_ratio};
 

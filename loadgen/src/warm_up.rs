@@ -6,12 +6,24 @@ use pushbench_reports::record::Chart;
 use pushbench_server::{contract::clock::now_ns, pacer::Pacer};
 
 use crate::{
-    bench::Bench, quantity::Seconds, recorder::Recorder, settle::settled, validity::Evidence,
+    bench::Bench,
+    quantity::Seconds,
+    recorder::Recorder,
+    settle::{STEADY, settled},
+    validity::Evidence,
 };
 
-/// Length of a slice: some dozens of messages at the rates of the built-in plans, so that its median
-/// varies little, and a tenth of the shortest warm-up in them.
-pub const SLICE_NS: u64 = 50_000_000;
+/// Length of a slice at least: a dozen tokens or two whole fan-outs at the rates of the quick plan. With
+/// fewer its median says more of one message than of the load.
+const SHORTEST_SLICE_NS: u64 = 10_000_000;
+
+/// Length of a slice at most: some dozens of tokens at the rates of the built-in plans, so that its median
+/// varies little. A longer warm-up has more of them.
+const LONGEST_SLICE_NS: u64 = 50_000_000;
+
+/// How far back the detector looks, as a multiple of the steady slices: further than any of the built-in
+/// plans' longest warm-ups. Its work grows with the square, and is done by the thread that reads messages.
+const LOOKS_BACK: usize = 10;
 
 /// From the decision to the window's opening: enough to set the recorder and the server's meters up.
 const LEAD_NS: u64 = 10_000_000;
@@ -43,12 +55,19 @@ impl WarmUp {
     pub fn seconds(&self) -> f64 {
         // Chance takes it for one that still changes at one look in three or so, which costs a slice each.
         const LOOKS_LOST: u64 = 2;
-        self.least.get() + (LOOKS_LOST * SLICE_NS + LEAD_NS) as f64 / 1e9
+        self.least.get() + (LOOKS_LOST * self.slice_ns() + LEAD_NS) as f64 / 1e9
+    }
+
+    /// Nanoseconds over which a median is taken: as many slices in the least warm-up as the detector's
+    /// tolerance is shown for, where that leaves each enough messages.
+    pub fn slice_ns(&self) -> u64 {
+        let wanted_ns = self.least.nanos() / STEADY as u64;
+        wanted_ns.clamp(SHORTEST_SLICE_NS, LONGEST_SLICE_NS)
     }
 
     /// Nanoseconds at most, from the load's start to the window's opening.
     pub fn longest_ns(&self) -> u64 {
-        self.most.nanos().max(self.least.nanos()) + SLICE_NS + LEAD_NS
+        self.most.nanos().max(self.least.nanos()) + self.slice_ns() + LEAD_NS
     }
 
     /// Watches a load that starts at `start_ns` until it has settled. `median_ns` gives the median
@@ -63,15 +82,15 @@ impl WarmUp {
         let mut slice_ns = start_ns;
         let mut at_ns = start_ns;
         let steady_from = loop {
-            at_ns += SLICE_NS;
+            at_ns += self.slice_ns();
             pacer.sleep_until(at_ns).await;
             // A slice in which nothing came goes on in the next.
             if let Some(median_ns) = median_ns() {
                 slices.push((slice_ns, median_ns));
                 slice_ns = at_ns;
             }
-            let steady_from = self.steady_from(&slices);
             let elapsed_ns = at_ns - start_ns;
+            let steady_from = self.steady_from(&slices, elapsed_ns);
             let settled = steady_from.is_some() && elapsed_ns >= self.least.nanos();
             if settled || elapsed_ns >= self.most.nanos().max(self.least.nanos()) {
                 break steady_from;
@@ -85,13 +104,20 @@ impl WarmUp {
         }
     }
 
-    fn steady_from(&self, slices: &[(u64, f64)]) -> Option<usize> {
-        let medians: Vec<f64> = slices.iter().map(|(_, median_ns)| *median_ns).collect();
-        settled(&medians, self.steady_slices())
+    fn steady_from(&self, slices: &[(u64, f64)], elapsed_ns: u64) -> Option<usize> {
+        let wanted = self.steady_slices(slices.len(), elapsed_ns);
+        let skipped = slices.len().saturating_sub(LOOKS_BACK * wanted);
+        let recent = slices.iter().skip(skipped);
+        let medians: Vec<f64> = recent.map(|(_, median_ns)| *median_ns).collect();
+        Some(skipped + settled(&medians, wanted)?)
     }
 
-    fn steady_slices(&self) -> usize {
-        self.least.nanos().div_ceil(SLICE_NS) as usize
+    /// As many as come in the least warm-up, of so many that came so far: fewer where the load is so slow
+    /// that some last longer.
+    fn steady_slices(&self, came: usize, elapsed_ns: u64) -> usize {
+        let share = self.least.nanos() as f64 / elapsed_ns.max(1) as f64;
+        // Rounded, since all of 60 must not become 61.
+        ((came as f64 * share).round() as usize).max(1)
     }
 }
 
@@ -133,13 +159,13 @@ pub fn take_median_ns(recorder: &mut Recorder) -> Option<f64> {
 }
 
 /// Where the page shows the cut.
-pub fn chart(experiment: &str) -> Chart {
+pub fn chart(experiment: &str, warm_up: WarmUp) -> Chart {
     Chart::Timeline {
         file: format!("{experiment}-warm-up"),
         title: "Warm-up, and where it was cut".into(),
         subtitle: format!(
             "median latency of every {} ms, from the load's start until the window opened",
-            SLICE_NS / 1_000_000
+            warm_up.slice_ns() / 1_000_000
         ),
         caption: "A line is one trial. The window opens once the load has been steady for long enough; nothing that \
                   was scheduled before is in any figure. The marks stand at their mean over all trials."
@@ -179,39 +205,69 @@ mod tests {
     #[tokio::test]
     async fn a_steady_load_is_watched_for_the_least_time() {
         let warmed = watch(&[Some(1e6)]).await;
-        assert_eq!((warmed.slices.len(), warmed.steady_from), (10, Some(0)));
+        assert_eq!((warmed.slices.len(), warmed.steady_from), (50, Some(0)));
         assert!(warmed.opens_ns >= warmed.start_ns + WARM_UP.least.nanos());
     }
 
     #[tokio::test]
     async fn what_comes_before_it_is_steady_is_cut() {
-        let falling = (0..8).map(|slice| Some(1e6 * f64::from(20 - 2 * slice)));
+        let falling = (0..40).map(|slice| Some(1e6 * (5.0 - 0.1 * f64::from(slice))));
         let warmed = watch(&falling.chain([Some(1e6)]).collect::<Vec<_>>()).await;
         let steady_from = warmed.steady_from.unwrap();
-        assert!(steady_from > 2, "{warmed:?}");
-        assert!(warmed.slices.len() - steady_from >= 10, "{warmed:?}");
+        assert!(steady_from >= 32, "{warmed:?}");
+        assert!(warmed.slices.len() - steady_from >= 50, "{warmed:?}");
     }
 
     #[tokio::test]
     async fn a_load_that_goes_on_changing_is_given_up_at_the_longest() {
-        let rising: Vec<_> = (1..40).map(|slice| Some(1e6 * f64::from(slice))).collect();
+        let rising: Vec<_> = (1..200).map(|slice| Some(1e6 * f64::from(slice))).collect();
         let warmed = watch(&rising).await;
-        assert_eq!((warmed.slices.len(), warmed.steady_from), (30, None));
+        assert_eq!((warmed.slices.len(), warmed.steady_from), (150, None));
     }
 
     #[tokio::test]
     async fn a_slice_without_messages_goes_on_in_the_next() {
-        let sparse: Vec<_> = (0..40)
+        let sparse: Vec<_> = (0..200)
             .map(|slice| (slice % 2 == 1).then_some(1e6))
             .collect();
         let warmed = watch(&sparse).await;
         let starts: Vec<_> = warmed
             .slices
             .iter()
-            .map(|(at_ns, _)| (at_ns - warmed.start_ns) / SLICE_NS)
+            .map(|(at_ns, _)| (at_ns - warmed.start_ns) / WARM_UP.slice_ns())
             .collect();
         assert_eq!(starts[..3], [0, 2, 4]);
+        let settled = (warmed.slices.len(), warmed.steady_from);
+        assert_eq!(settled, (25, Some(0)), "half as many in the same time");
         assert_eq!(watch(&[None]).await.slices, []);
+    }
+
+    #[test]
+    fn a_warm_up_has_the_slices_that_its_tolerance_is_shown_for() {
+        let slices = |least| {
+            let warm_up = WarmUp {
+                least: seconds(least),
+                ..WARM_UP
+            };
+            let count = warm_up.least.nanos() as f64 / warm_up.slice_ns() as f64;
+            (warm_up.slice_ns() / 1_000_000, count.round() as usize)
+        };
+        assert_eq!(slices(0.1), (10, 10), "none is shorter");
+        assert_eq!(slices(0.6), (10, STEADY));
+        assert_eq!(slices(1.2), (20, STEADY));
+        assert_eq!(slices(3.0), (50, STEADY));
+        assert_eq!(slices(6.0), (50, 2 * STEADY), "none is longer");
+    }
+
+    #[test]
+    fn a_long_ramp_is_looked_at_no_further_back_than_the_work_is_bounded() {
+        // A level long left behind, then a steady one.
+        let level = |slice: usize| if slice < 1_000 { 9e6 } else { 1e6 };
+        let slices: Vec<_> = (0..1_100)
+            .map(|slice| (slice as u64, level(slice)))
+            .collect();
+        let elapsed_ns = 1_100 * WARM_UP.slice_ns();
+        assert_eq!(WARM_UP.steady_from(&slices, elapsed_ns), Some(1_000));
     }
 
     #[test]

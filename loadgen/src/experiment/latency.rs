@@ -51,7 +51,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             rounds: rounds(6),
-            warm_up_s: seconds(0.5),
+            warm_up_s: seconds(0.6),
             warm_up_max_s: seconds(5.0),
             window_s: seconds(2.5),
             turns_per_second: rate(90.0),
@@ -169,7 +169,7 @@ impl Settings {
                     factors: vec![1.0, 20.0, 50.0, 150.0],
                     unit: "ms".into(),
                 },
-                warm_up::chart("latency"),
+                warm_up::chart("latency", self.warm_up()),
             ],
         }
     }

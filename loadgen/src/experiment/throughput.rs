@@ -52,7 +52,7 @@ impl Default for Settings {
             rounds: rounds(6),
             subscribers: count(100),
             messages_per_second: rate(200.0),
-            warm_up_s: seconds(0.5),
+            warm_up_s: seconds(0.6),
             warm_up_max_s: seconds(5.0),
             window_s: seconds(1.2),
             search: false,
@@ -151,7 +151,7 @@ impl Settings {
                           between the two panels is that of two programs, not of two protocols."
                     .into(),
                 metrics: vec!["server_cpu_us_per_message".into(), "generator_cpu_us_per_message".into()],
-            }, warm_up::chart("throughput")],
+            }, warm_up::chart("throughput", self.warm_up())],
         }
     }
 

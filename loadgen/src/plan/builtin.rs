@@ -23,8 +23,8 @@ const WS_LIBRARY_DEFAULT: &str = "ws-h1 (library default)";
 /// `tungstenite`'s own read buffer, in bytes, which it clears at each read.
 const TUNGSTENITE_READ_BUFFER: NonZeroU32 = const { NonZeroU32::new(131_072).unwrap() };
 
-/// The full plan's warm-ups: as many slices as the detector was calibrated with, so that a ramp of 10 s
-/// does not pass for noise, and time for such a ramp to end.
+/// The full plan's warm-ups: slices so long that a ramp of 10 s does not pass for noise, and time for such
+/// a ramp to end.
 const LONG_WARM_UP: Seconds = seconds(3.0);
 const LONGEST_WARM_UP: Seconds = seconds(15.0);
 
@@ -136,10 +136,21 @@ fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{settle::STEADY, warm_up::SLICE_NS};
+    use crate::settle::STEADY;
 
     #[test]
-    fn the_long_warm_up_is_as_long_as_the_detector_was_calibrated_for() {
-        assert_eq!(LONG_WARM_UP.nanos(), STEADY as u64 * SLICE_NS);
+    fn the_least_warm_up_is_as_many_slices_as_the_detector_was_calibrated_for() {
+        for plan in [quick(), full()] {
+            let warm_ups: Vec<_> = plan
+                .experiments
+                .iter()
+                .filter_map(|entry| entry.experiment.warm_up())
+                .collect();
+            assert_eq!(warm_ups.len(), 2);
+            for warm_up in warm_ups {
+                let slices_ns = STEADY as u64 * warm_up.slice_ns();
+                assert_eq!(warm_up.least.nanos(), slices_ns, "{}", plan.name);
+            }
+        }
     }
 }

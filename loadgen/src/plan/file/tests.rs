@@ -229,7 +229,7 @@ fn a_longest_warm_up_below_the_least_is_refused() {
     let fault = refused(&text);
     let sentence = fault.to_string();
     assert!(
-        sentence.contains("is 0.25 s") && sentence.contains("0.5 s") && fault.text == "[latency]",
+        sentence.contains("is 0.25 s") && sentence.contains("0.6 s") && fault.text == "[latency]",
         "{sentence}"
     );
 }

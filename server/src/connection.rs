@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -29,6 +29,8 @@ pub struct Connection {
     unwritten: Mutex<Vec<u64>>,
     /// Since when the socket refuses bytes; 0 when it does not.
     stalled_since: AtomicU64,
+    /// Whether its stall ended it.
+    stall_ended: AtomicBool,
 }
 
 impl Connection {
@@ -54,6 +56,13 @@ impl Connection {
     /// When the socket is not connected any more.
     pub fn reset(&self) -> io::Result<()> {
         sys::disconnect(self.stream.as_fd())
+    }
+
+    /// Aborts the connection because its reader stalls; whether it did, which it does once.
+    pub fn reset_stalled(&self) -> bool {
+        !self.stall_ended.load(Ordering::Relaxed)
+            && self.reset().is_ok()
+            && !self.stall_ended.swap(true, Ordering::Relaxed)
     }
 
     /// Reads and discards until the peer has closed. Closing with unread bytes would reset the connection,
@@ -123,6 +132,7 @@ impl Register {
             meters,
             unwritten: Mutex::default(),
             stalled_since: AtomicU64::new(0),
+            stall_ended: AtomicBool::new(false),
         });
         let slot = self.lock().insert(connection.clone());
         Io {

@@ -12,6 +12,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
     task::JoinSet,
+    time::MissedTickBehavior,
 };
 use tower::ServiceExt;
 
@@ -250,6 +251,8 @@ async fn serve(io: Io, app: Router, shared: Arc<Shared>) {
 async fn reset_stalled(shared: Arc<Shared>) {
     let limit_ns = shared.config.limits.write_stall.as_nanos() as u64;
     let mut looks = tokio::time::interval(shared.config.limits.write_stall / 10);
+    // Looks that were held up are not made up for: one is as good as ten at once.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
         let now = now_ns();
@@ -257,7 +260,8 @@ async fn reset_stalled(shared: Arc<Shared>) {
             let stalled_ns = connection
                 .stalled_since()
                 .map_or(0, |since| now.saturating_sub(since));
-            if stalled_ns > limit_ns && connection.reset().is_ok() {
+            // One that was reset stays registered until its tasks have seen it.
+            if stalled_ns > limit_ns && connection.reset_stalled() {
                 shared.meters.counters.count(Counter::ClosedStalled);
                 tracing::warn!(
                     stalled_ms = stalled_ns / 1_000_000,

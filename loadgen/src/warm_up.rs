@@ -89,8 +89,8 @@ impl WarmUp {
                 slices.push((slice_ns, median_ns));
                 slice_ns = at_ns;
             }
+            let steady_from = self.steady_from(&slices, at_ns);
             let elapsed_ns = at_ns - start_ns;
-            let steady_from = self.steady_from(&slices, elapsed_ns);
             let settled = steady_from.is_some() && elapsed_ns >= self.least.nanos();
             if settled || elapsed_ns >= self.most.nanos().max(self.least.nanos()) {
                 break steady_from;
@@ -104,20 +104,24 @@ impl WarmUp {
         }
     }
 
-    fn steady_from(&self, slices: &[(u64, f64)], elapsed_ns: u64) -> Option<usize> {
-        let wanted = self.steady_slices(slices.len(), elapsed_ns);
+    fn steady_from(&self, slices: &[(u64, f64)], now_ns: u64) -> Option<usize> {
+        let wanted = self.steady_slices(slices, now_ns);
         let skipped = slices.len().saturating_sub(LOOKS_BACK * wanted);
         let recent = slices.iter().skip(skipped);
         let medians: Vec<f64> = recent.map(|(_, median_ns)| *median_ns).collect();
         Some(skipped + settled(&medians, wanted)?)
     }
 
-    /// As many as come in the least warm-up, of so many that came so far: fewer where the load is so slow
-    /// that some last longer.
-    fn steady_slices(&self, came: usize, elapsed_ns: u64) -> usize {
-        let share = self.least.nanos() as f64 / elapsed_ns.max(1) as f64;
-        // Rounded, since all of 60 must not become 61.
-        ((came as f64 * share).round() as usize).max(1)
+    /// As many as come in the least warm-up, by those that came since the first ended: fewer where the load
+    /// is so slow that some last longer. How long the first message took says nothing of that.
+    fn steady_slices(&self, slices: &[(u64, f64)], now_ns: u64) -> usize {
+        let all = self.least.nanos().div_ceil(self.slice_ns()) as usize;
+        let Some((second_ns, _)) = slices.get(1) else {
+            return all;
+        };
+        let passed_ns = now_ns.saturating_sub(*second_ns).max(1) as f64;
+        let came = (slices.len() - 1) as f64;
+        ((came * self.least.nanos() as f64 / passed_ns).round() as usize).clamp(1, all)
     }
 }
 
@@ -259,15 +263,22 @@ mod tests {
         assert_eq!(slices(6.0), (50, 2 * STEADY), "none is longer");
     }
 
+    #[tokio::test]
+    async fn a_load_whose_first_message_is_late_is_not_taken_for_a_slow_one() {
+        let late = std::iter::repeat_n(None, 60).chain([Some(1e6)]);
+        let warmed = watch(&late.collect::<Vec<_>>()).await;
+        assert_eq!((warmed.slices.len(), warmed.steady_from), (50, Some(0)));
+    }
+
     #[test]
     fn a_long_ramp_is_looked_at_no_further_back_than_the_work_is_bounded() {
         // A level long left behind, then a steady one.
         let level = |slice: usize| if slice < 1_000 { 9e6 } else { 1e6 };
         let slices: Vec<_> = (0..1_100)
-            .map(|slice| (slice as u64, level(slice)))
+            .map(|slice| (slice as u64 * WARM_UP.slice_ns(), level(slice)))
             .collect();
-        let elapsed_ns = 1_100 * WARM_UP.slice_ns();
-        assert_eq!(WARM_UP.steady_from(&slices, elapsed_ns), Some(1_000));
+        let now_ns = 1_100 * WARM_UP.slice_ns();
+        assert_eq!(WARM_UP.steady_from(&slices, now_ns), Some(1_000));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use pushbench_server::{contract::clock::now_ns, control::Stats, counters::Counter};
+use pushbench_server::{affinity, contract::clock::now_ns, control::Stats, counters::Counter};
 
 use crate::{
     bench::{Bench, Broken},
-    meter::cpu::CpuReading,
+    meter::{cpu::CpuReading, machine::Times},
     read_lag::ReadLag,
-    recorder::{quantile_ms, tail},
+    recorder::tail,
     server_process::ServerProcess,
     validity::{Evidence, Process},
 };
@@ -47,19 +47,6 @@ impl Window {
         let segments = after.segments.saturating_sub(before.segments);
         let messages = rise(&before.counters, &after.counters, Counter::HandedOver);
         (segments > 0).then(|| messages as f64 / segments as f64)
-    }
-
-    /// Puts the read lag into the record.
-    ///
-    /// # Errors
-    /// When its histogram cannot be written.
-    pub fn report_read_lag(&self, bench: &mut Bench) -> Result<(), Broken> {
-        bench.histogram("read_lag", &self.read_lag)?;
-        for (suffix, q) in [("p50", 0.5), ("p99", 0.99)] {
-            let lag_ms = quantile_ms(&self.read_lag, q);
-            bench.metric(&format!("read_lag_ms_{suffix}"), lag_ms);
-        }
-        Ok(())
     }
 }
 
@@ -113,7 +100,8 @@ pub struct Hindrance {
     server_wait_ns: u64,
     generator_wait_ns: u64,
     generator_busy_ns: u64,
-    steal_ns: u64,
+    server_cores: Times,
+    generator_cores: Times,
 }
 
 #[derive(Debug)]
@@ -121,6 +109,8 @@ struct Moment {
     at_ns: u64,
     server: CpuReading,
     generator: CpuReading,
+    server_cores: Times,
+    generator_cores: Times,
 }
 
 impl Moment {
@@ -129,10 +119,18 @@ impl Moment {
             let failed = Broken::io(format!("read the run-queue wait of the {whose}"));
             CpuReading::of(pid).map_err(|error| failed(std::io::Error::other(error)))
         };
+        let times = |cores: &[usize], whose: &str| {
+            let failed = Broken::io(format!("read the time of the cores of the {whose}"));
+            Times::of(cores).map_err(|error| failed(std::io::Error::other(error)))
+        };
+        // Those that it may run on, where it is not pinned.
+        let own = affinity::cores().map_err(Broken::io("read the generator's cores"))?;
         Ok(Self {
             at_ns: now_ns(),
             server: read(server.pid(), "server")?,
             generator: read(std::process::id(), "generator")?,
+            server_cores: times(server.cores(), "server")?,
+            generator_cores: times(&own, "generator")?,
         })
     }
 }
@@ -162,16 +160,22 @@ impl Hindrance {
             self.server_wait_ns += server.run_queue_wait_ns;
             self.generator_wait_ns += generator.run_queue_wait_ns;
             self.generator_busy_ns += generator.busy_ns;
-            self.steal_ns += generator.steal_ns;
+            self.server_cores += now.server_cores.since(begun.server_cores);
+            self.generator_cores += now.generator_cores.since(begun.generator_cores);
         }
         Ok(())
     }
 
-    /// Into the record, as shares of the time; steal is the whole machine's, of one core's time.
+    /// Into the record, as shares of the time; steal is that of the process whose cores lost more.
     pub fn report(&self, bench: &mut Bench) {
         let share = |ns: u64| ns as f64 / self.elapsed_ns.max(1) as f64;
         let (server, generator) = (share(self.server_wait_ns), share(self.generator_wait_ns));
-        let (load, steal) = (share(self.generator_busy_ns), share(self.steal_ns));
+        let load = share(self.generator_busy_ns);
+        let cores = [self.server_cores, self.generator_cores];
+        let steal = cores
+            .map(Times::stolen_share)
+            .into_iter()
+            .fold(0.0, f64::max);
         bench.metric("server_run_queue_wait", server);
         bench.metric("generator_run_queue_wait", generator);
         bench.metric("steal", steal);
@@ -242,19 +246,30 @@ mod tests {
         let spoilt = Hindrance {
             server_wait_ns: 30_000_000,
             generator_wait_ns: 35_000_000,
-            steal_ns: 40_000_000,
             generator_busy_ns: 450_000_000,
             ..quiet()
         };
+        let steal = |server_cores, generator_cores| Hindrance {
+            server_cores,
+            generator_cores,
+            ..quiet()
+        };
+        let (quiet, robbed) = (Times::passed(40, 0), Times::passed(46, 4));
+        for hindrance in [steal(robbed, quiet), steal(quiet, robbed)] {
+            let reasons = reasons(hindrance).await;
+            assert!(
+                reasons.len() == 1 && reasons[0].contains("withheld 8 %"),
+                "{reasons:?}"
+            );
+        }
         let reasons = reasons(spoilt).await;
         for (reason, says) in reasons.iter().zip([
             "the server waited 6 %",
             "the load generator waited 7 %",
-            "withheld 8 %",
             "used 90 % of its core",
         ]) {
             assert!(reason.contains(says), "{reason} lacks {says}");
         }
-        assert_eq!(reasons.len(), 4, "{reasons:?}");
+        assert_eq!(reasons.len(), 3, "{reasons:?}");
     }
 }

@@ -5,7 +5,11 @@ use std::{fmt::Write, process::ExitCode};
 use anyhow::Context;
 use pushbench_server::affinity;
 
-use super::{note, run::site, say, single_threaded, stop_signal};
+use super::{
+    note,
+    run::{outcome::INTERRUPTED, site},
+    say, single_threaded, stop_signal,
+};
 use crate::{
     bench::Site,
     doctor::{Diagnosis, Finding, brief, measured, spread},
@@ -38,8 +42,7 @@ pub fn run(args: &Doctor) -> anyhow::Result<ExitCode> {
         ..Diagnosis::default()
     };
     if !args.brief && !measure(site, &mut diagnosis)? {
-        // As after any stop by a signal.
-        return Ok(ExitCode::from(130));
+        return Ok(ExitCode::from(INTERRUPTED));
     }
     say(&match args.json {
         true => serde_json::to_string_pretty(&diagnosis)? + "\n",
@@ -51,12 +54,13 @@ pub fn run(args: &Doctor) -> anyhow::Result<ExitCode> {
 /// Adds what takes time; whether it was let finish.
 fn measure(mut site: Site, diagnosis: &mut Diagnosis) -> anyhow::Result<bool> {
     note("measuring the clock, others' work and loopback, then short trials: half a minute");
-    let cores = affinity::cores()
-        .context("cannot read which cores there are")?
-        .len();
+    let allowed = affinity::cores().context("cannot read which cores there are")?;
     let findings = &mut diagnosis.findings;
     findings.push(measured::clock_cost(measured::read_clock()));
-    findings.extend(measured::others(measured::watch_others(), cores));
+    findings.extend(measured::others(
+        measured::watch_others(&site, &allowed),
+        allowed.len(),
+    ));
     findings.push(measured::loopback(&measured::ping_pong(&site)));
 
     let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;

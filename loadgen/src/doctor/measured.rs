@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use pushbench_server::{affinity, contract::clock::now_ns, meters::histogram};
 
 use super::{Finding, Grade, machine::BUSY_CORES};
-use crate::{bench::Site, meter::machine::Times};
+use crate::{bench::Site, meter::machine::Times, validity::FOREIGN_LOAD};
 
 /// What a reading of the clock costs, and the smallest step it shows, nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,24 +62,52 @@ pub fn clock_cost(reading: ClockReading) -> Finding {
     )
 }
 
-/// Shares of all cores' time that others worked and that the hypervisor withheld, over a while in which
-/// this process sleeps.
-pub fn watch_others() -> Option<(f64, f64)> {
-    // The kernel counts ticks of 10 ms at worst: 150 of them on each core.
-    const WATCHED: Duration = Duration::from_millis(1_500);
-    let before = Times::now()?;
-    thread::sleep(WATCHED);
-    Times::now()?.since(before)
+/// What others did over a while in which this process sleeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Others {
+    /// Cores that they kept busy, of those that we may use.
+    busy_cores: f64,
+    /// Share that the hypervisor withheld: of the server's cores or of the generator's, whichever lost
+    /// more, as a trial takes it.
+    stolen: f64,
 }
 
-/// Half of the margin of CPU and rates, as in the rule that makes a trial invalid.
-const STOLEN: f64 = 0.05;
+/// Watches the cores that may be used, and of them those of server and generator. None where the kernel
+/// does not say.
+pub fn watch_others(site: &Site, allowed: &[usize]) -> Option<Others> {
+    // The kernel counts ticks of 10 ms at worst: 150 of them on each core.
+    const WATCHED: Duration = Duration::from_millis(1_500);
+    // What is not pinned may run on all.
+    let placed = [&site.server_cores, &site.generator_cores]
+        .map(|cores| if cores.is_empty() { allowed } else { cores });
+    let [server, generator] = placed;
+    let read = || -> Option<_> {
+        let mut times = Vec::new();
+        for cores in [allowed, server, generator] {
+            times.push(Times::of(cores).ok()?);
+        }
+        Some(times)
+    };
+    let before = read()?;
+    thread::sleep(WATCHED);
+    let passed: Vec<_> = read()?
+        .into_iter()
+        .zip(before)
+        .map(|(now, before)| now.since(before))
+        .collect();
+    let (all, ours) = passed.split_first()?;
+    let stolen = ours.iter().map(|times| times.stolen_share());
+    Some(Others {
+        busy_cores: all.busy_share() * allowed.len() as f64,
+        stolen: stolen.fold(0.0, f64::max),
+    })
+}
 
 /// Judges what was watched, on so many cores.
-pub fn others(seen: Option<(f64, f64)>, cores: usize) -> Vec<Finding> {
+pub fn others(seen: Option<Others>, cores: usize) -> Vec<Finding> {
     const LOAD: &str = "foreign_load";
     const STEAL: &str = "steal";
-    let Some((busy, stolen)) = seen else {
+    let Some(Others { busy_cores, stolen }) = seen else {
         return vec![Finding::new(
             LOAD,
             Grade::WorthKnowing,
@@ -87,7 +115,6 @@ pub fn others(seen: Option<(f64, f64)>, cores: usize) -> Vec<Finding> {
             "Make sure that nothing else runs.",
         )];
     };
-    let busy_cores = busy * cores as f64;
     let found = format!("others keep {busy_cores:.2} of {cores} cores busy");
     let load = match busy_cores {
         busy if busy > BUSY_CORES => Finding::new(
@@ -105,13 +132,15 @@ pub fn others(seen: Option<(f64, f64)>, cores: usize) -> Vec<Finding> {
         _ => Finding::fine(LOAD, found),
     };
     let found = format!(
-        "the hypervisor withholds {:.1} % of the cores' time",
+        "the hypervisor withholds {:.1} % of the time of cores that a run would use",
         100.0 * stolen
     );
     let remedy = "Ask for dedicated cores, or run when the host is quiet.";
     let steal = match stolen {
-        stolen if stolen > STOLEN => Finding::new(STEAL, Grade::Bad, found, remedy),
-        stolen if stolen > STOLEN / 5.0 => Finding::new(STEAL, Grade::WorthKnowing, found, remedy),
+        stolen if stolen > FOREIGN_LOAD => Finding::new(STEAL, Grade::Bad, found, remedy),
+        stolen if stolen > FOREIGN_LOAD / 5.0 => {
+            Finding::new(STEAL, Grade::WorthKnowing, found, remedy)
+        }
         _ => Finding::fine(STEAL, found),
     };
     vec![load, steal]
@@ -236,18 +265,35 @@ mod tests {
 
     #[test]
     fn others_at_work_and_stolen_time_are_told_apart() {
-        let grades = |busy, stolen| {
-            let findings = others(Some((busy, stolen)), 2);
+        let grades = |busy_cores, stolen| {
+            let seen = Others { busy_cores, stolen };
+            let findings = others(Some(seen), 2);
             [findings[0].grade, findings[1].grade]
         };
-        assert_eq!(grades(0.02, 0.0), [Grade::Fine, Grade::Fine]);
+        assert_eq!(grades(0.04, 0.0), [Grade::Fine, Grade::Fine]);
         assert_eq!(
-            grades(0.1, 0.02),
+            grades(0.2, 0.02),
             [Grade::WorthKnowing, Grade::WorthKnowing]
         );
-        assert_eq!(grades(0.3, 0.0), [Grade::Bad, Grade::Fine]);
+        assert_eq!(grades(0.6, 0.0), [Grade::Bad, Grade::Fine]);
         assert_eq!(grades(0.0, 0.06), [Grade::Fine, Grade::Bad]);
         assert_eq!(others(None, 2).len(), 1);
+    }
+
+    #[test]
+    fn no_more_cores_are_busy_than_were_watched() {
+        let allowed = affinity::cores().unwrap();
+        let site = Site {
+            server_binary: PathBuf::new(),
+            directory: PathBuf::new(),
+            server_cores: allowed[..1].to_vec(),
+            generator_cores: Vec::new(),
+        };
+        let seen = watch_others(&site, &allowed).unwrap();
+        let cores = 0.0..=allowed.len() as f64;
+        assert!(cores.contains(&seen.busy_cores), "{seen:?}");
+        assert!((0.0..=1.0).contains(&seen.stolen), "{seen:?}");
+        assert_eq!(watch_others(&site, &[100_000]), None);
     }
 
     #[test]

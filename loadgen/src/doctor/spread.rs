@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pushbench_reports::{
+    preface::NOISY,
     record::Record,
     statistics::{Level, POWER, Pair, Spread, log_ratios, rounds_needed},
 };
@@ -181,8 +182,6 @@ fn pairs(records: &[Record], experiment: &str, metric: &str) -> Vec<Pair> {
 /// Judges the trials themselves.
 pub fn finding(measured: &Result<Vec<Record>, String>) -> Finding {
     const NAME: &str = "spread";
-    /// As in a report, which says from here on that the machine is too noisy.
-    const TOO_MANY: f64 = 0.25;
     let records = match measured {
         Ok(records) => records,
         Err(broken) => {
@@ -214,7 +213,7 @@ pub fn finding(measured: &Result<Vec<Record>, String>) -> Finding {
     let Some(reason) = invalid.first().and_then(|record| record.invalid.first()) else {
         return Finding::fine(NAME, found);
     };
-    let grade = match count as f64 > TOO_MANY * of as f64 {
+    let grade = match count as f64 > NOISY * of as f64 {
         true => Grade::Bad,
         false => Grade::WorthKnowing,
     };

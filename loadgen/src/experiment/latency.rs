@@ -16,6 +16,7 @@ use crate::{
     bench::{Bench, Broken},
     chat::Crowd,
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
+    read_lag,
     recorder::{quantile_ms, tail},
     validity::Evidence,
     warm_up::{self, WarmUp, take_median_ns},
@@ -222,7 +223,7 @@ impl Settings {
         crowd.finish().await?;
         let owed = server.counters().read(Counter::Owed);
         server.stop().await?;
-        window.report_read_lag(bench)?;
+        read_lag::report(bench, &window.read_lag)?;
         self.report(bench, &crowd, &window.after, owed)
     }
 

@@ -16,6 +16,8 @@ use crate::{
     audience::Audience,
     bench::{Bench, Broken},
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
+    read_lag::{self, ReadLag},
+    recorder::tail,
     server_process::ServerProcess,
     subscriber::{Outage, Outcome},
     validity::Evidence,
@@ -148,6 +150,7 @@ impl Settings {
         let start_ns = now_ns();
         let mut hindrance = Hindrance::default();
         hindrance.begin(&server)?;
+        let read_lag = ReadLag::begin(bench.pacer.clone());
 
         self.pause(bench, self.phase_s).await;
         let cut_ns = now_ns();
@@ -159,6 +162,7 @@ impl Settings {
         self.until_back(bench, &audience, &server).await;
 
         hindrance.end(&server)?;
+        let mut lag = read_lag.end().await?;
         let kill_ns = now_ns();
         let address = server.address();
         server.kill().await?;
@@ -167,10 +171,16 @@ impl Settings {
         self.pause(bench, self.down_s).await;
         let (mut server, up_ns) = self.revive(bench, address, connections, last).await?;
         hindrance.begin(&server)?;
+        let read_lag = ReadLag::begin(bench.pacer.clone());
         server.command(Command::Feed { rate }).await?;
         self.until_back(bench, &audience, &server).await;
         hindrance.end(&server)?;
+        lag.add(read_lag.end().await?).map_err(|error| {
+            Broken::io("add up the read lag")(std::io::Error::other(error.to_string()))
+        })?;
         hindrance.report(bench);
+        bench.weigh(&Evidence::HerdReadLag(tail(&lag)));
+        read_lag::report(bench, &lag)?;
 
         let log = audience.crowd().log();
         // Now, because settings are read back from a live connection.

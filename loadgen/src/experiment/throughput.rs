@@ -15,6 +15,7 @@ use crate::{
     audience::Audience,
     bench::{Bench, Broken},
     quantity::{Count, Rate, Rounds, Seconds, count, rate, rounds, seconds},
+    read_lag,
     recorder::{Recorder, quantile_ms},
     subscriber::Outcome,
     validity::Evidence,
@@ -239,7 +240,7 @@ impl Settings {
         } = measured;
         let of_server = bench.take_stats(&window.after)?;
         bench.histogram("fan_out_latency", &recorder.latency)?;
-        window.report_read_lag(bench)?;
+        read_lag::report(bench, &window.read_lag)?;
         let delivered = window.rise(Counter::HandedOver) as f64;
         let each = |total: f64| (delivered > 0.0).then(|| total / delivered);
         bench.metric(

@@ -1,9 +1,6 @@
-//! CPU time of a process, and what kept it from having more: waiting for a core, and cores that the
-//! hypervisor gave to somebody else.
+//! CPU time of a process, and what kept it from having more: waiting for a core.
 
-use std::time::Duration;
-
-use procfs::{CurrentSI, KernelStats, process::Process};
+use procfs::process::Process;
 use pushbench_server::sys;
 
 use super::Unreadable;
@@ -17,9 +14,6 @@ pub struct CpuReading {
     /// Time that the living threads were ready to run and had no core, in nanoseconds, summed. A thread
     /// takes its share along when it ends, so compare moments between which none does.
     pub run_queue_wait_ns: u64,
-    /// Time that the hypervisor withheld from the whole machine, over all its cores, in nanoseconds. The
-    /// kernel counts it in ticks of usually 10 ms. 0 where there is no hypervisor that tells.
-    pub steal_ns: u64,
 }
 
 impl CpuReading {
@@ -33,7 +27,6 @@ impl CpuReading {
             busy_ns: sys::process_cpu_ns(pid)
                 .map_err(|error| Unreadable::new(format!("CPU of process {pid}"), error))?,
             run_queue_wait_ns: run_queue_wait_ns(pid)?,
-            steal_ns: steal_ns()?,
         })
     }
 
@@ -45,8 +38,6 @@ impl CpuReading {
             run_queue_wait_ns: self
                 .run_queue_wait_ns
                 .saturating_sub(earlier.run_queue_wait_ns),
-            // The kernel's guess of steal may go back a tick.
-            steal_ns: self.steal_ns.saturating_sub(earlier.steal_ns),
         }
     }
 }
@@ -73,12 +64,6 @@ fn run_queue_wait_ns(pid: u32) -> Result<u64, Unreadable> {
         ));
     }
     Ok(waits_ns.iter().sum())
-}
-
-fn steal_ns() -> Result<u64, Unreadable> {
-    let stats = KernelStats::current().map_err(|error| Unreadable::new("/proc/stat", error))?;
-    let steal = stats.total.steal_duration().unwrap_or(Duration::ZERO);
-    Ok(u64::try_from(steal.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -146,7 +131,6 @@ mod tests {
         let reading = |n| CpuReading {
             busy_ns: n,
             run_queue_wait_ns: n,
-            steal_ns: n,
         };
         assert_eq!(reading(5).since(reading(3)), reading(2));
         assert_eq!(reading(3).since(reading(5)), reading(0));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use procfs::{CurrentSI, KernelStats};
+use super::Unreadable;
 
 /// The clock that the kernel reads the time from, such as `tsc`.
 pub fn clock_source() -> Option<String> {
@@ -59,44 +59,92 @@ pub fn netem() -> bool {
         })
 }
 
-/// Time of the whole machine since its start, over all its cores, in ticks; only the difference of two
-/// moments means something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How some of the machine's cores spent their time, in the kernel's ticks of usually 10 ms, over all of
+/// them; only the difference of two moments means something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
-    /// At work, for whomever.
-    pub busy: u64,
-    /// Idle, or waiting for a disk.
-    pub idle: u64,
-    /// Withheld by the hypervisor.
-    pub stolen: u64,
+    busy: u64,
+    idle: u64,
+    stolen: u64,
 }
 
 impl Times {
-    /// Reads them; none where the kernel does not say.
-    pub fn now() -> Option<Self> {
-        let total = KernelStats::current().ok()?.total;
-        Some(Self {
-            // Guest time is counted in user and nice already (proc_stat(5)).
-            busy: total.user
-                + total.nice
-                + total.system
-                + total.irq.unwrap_or(0)
-                + total.softirq.unwrap_or(0),
-            idle: total.idle + total.iowait.unwrap_or(0),
-            stolen: total.steal.unwrap_or(0),
-        })
+    /// Since the machine's start. The other cores of a large machine are of no interest: what the
+    /// hypervisor withholds of them is nothing that we would have used.
+    ///
+    /// # Errors
+    /// When the kernel does not say, or not of one of them.
+    pub fn of(cores: &[usize]) -> Result<Self, Unreadable> {
+        let text = fs::read_to_string(STAT).map_err(|error| Unreadable::new(STAT, error))?;
+        let mut all = Self::default();
+        for core in cores {
+            let missing = || Unreadable::new(STAT, format!("it says nothing of core {core}"));
+            all += parsed(&text, *core).ok_or_else(missing)?;
+        }
+        Ok(all)
     }
 
-    /// Shares of all cores' time since an earlier reading: at work, and withheld. None where no tick
-    /// passed.
-    pub fn since(self, earlier: Self) -> Option<(f64, f64)> {
-        let busy = self.busy.saturating_sub(earlier.busy);
-        let idle = self.idle.saturating_sub(earlier.idle);
-        let stolen = self.stolen.saturating_sub(earlier.stolen);
-        let all = busy + idle + stolen;
-        let share = |ticks: u64| ticks as f64 / all as f64;
-        (all > 0).then(|| (share(busy), share(stolen)))
+    /// What passed since an earlier reading of the same cores.
+    pub fn since(self, earlier: Self) -> Self {
+        // The kernel's guess may go back a tick.
+        Self {
+            busy: self.busy.saturating_sub(earlier.busy),
+            idle: self.idle.saturating_sub(earlier.idle),
+            stolen: self.stolen.saturating_sub(earlier.stolen),
+        }
     }
+
+    /// Share of the cores' time at work, for whomever; 0 of no time.
+    pub fn busy_share(self) -> f64 {
+        self.share(self.busy)
+    }
+
+    /// Share of the cores' time that the hypervisor withheld; 0 of no time, and where there is no
+    /// hypervisor that tells.
+    pub fn stolen_share(self) -> f64 {
+        self.share(self.stolen)
+    }
+
+    /// Made up, for tests of what is made of it.
+    #[cfg(test)]
+    pub(crate) fn passed(idle: u64, stolen: u64) -> Self {
+        Self {
+            idle,
+            stolen,
+            ..Self::default()
+        }
+    }
+
+    fn share(self, ticks: u64) -> f64 {
+        ticks as f64 / (self.busy + self.idle + self.stolen).max(1) as f64
+    }
+}
+
+impl std::ops::AddAssign for Times {
+    fn add_assign(&mut self, other: Self) {
+        self.busy += other.busy;
+        self.idle += other.idle;
+        self.stolen += other.stolen;
+    }
+}
+
+const STAT: &str = "/proc/stat";
+
+/// A core's line of `/proc/stat` (proc_stat(5)), found by its name: a core that is offline has none.
+fn parsed(text: &str, core: usize) -> Option<Times> {
+    let name = format!("cpu{core}");
+    let mut lines = text.lines().map(str::split_whitespace);
+    let words = lines.find_map(|mut words| (words.next() == Some(&name)).then_some(words))?;
+    let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+    // Guest time, which follows, is counted in user and nice already.
+    let [user, nice, system, idle, iowait, irq, softirq, stolen, ..] = ticks[..] else {
+        return None;
+    };
+    Some(Times {
+        busy: user + nice + system + irq + softirq,
+        idle: idle + iowait,
+        stolen,
+    })
 }
 
 fn line(path: &str) -> Option<String> {
@@ -132,16 +180,30 @@ mod tests {
     }
 
     #[test]
+    fn a_cores_line_is_found_by_its_name() {
+        let text = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 1 2 3 40 5 6 7 8 1 2\ncpu10 1 1 1 1 1 1 1 1 1 1\nintr 5\n";
+        let times = |busy, idle, stolen| Times { busy, idle, stolen };
+        assert_eq!(parsed(text, 1), Some(times(19, 45, 8)));
+        assert_eq!(parsed(text, 10), Some(times(5, 2, 1)));
+        assert_eq!(parsed(text, 0), None, "offline");
+        assert_eq!(parsed("cpu0 1 2 3\n", 0), None, "a kernel that tells less");
+    }
+
+    #[test]
     fn shares_are_of_all_that_passed() {
         let times = |busy, idle, stolen| Times { busy, idle, stolen };
-        let shares = times(130, 160, 10).since(times(100, 100, 0));
-        assert_eq!(shares, Some((0.3, 0.1)));
-        assert_eq!(times(1, 1, 1).since(times(1, 1, 1)), None);
+        let passed = times(130, 160, 10).since(times(100, 100, 0));
+        assert_eq!((passed.busy_share(), passed.stolen_share()), (0.3, 0.1));
+        let none = times(1, 1, 1).since(times(1, 1, 2));
+        assert_eq!((none.busy_share(), none.stolen_share()), (0.0, 0.0));
     }
 
     #[test]
     fn what_every_linux_tells_is_read() {
-        assert!(Times::now().is_some());
+        let cores = pushbench_server::affinity::cores().unwrap();
+        assert!(Times::of(&cores).is_ok());
+        let error = Times::of(&[100_000]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read /proc/stat");
         let (first, last) = ephemeral_ports().unwrap();
         assert!(first < last);
     }

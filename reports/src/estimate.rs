@@ -25,7 +25,7 @@ pub struct Effects {
 /// round in which one of a pair has none is no round of that pair.
 pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
     let (level, trials) = (level(plan), Trials::new(records));
-    let (mut compared, mut controls) = (Vec::new(), Vec::new());
+    let (mut compared, mut twins, mut controls) = (Vec::new(), Vec::new(), Vec::new());
     for experiment in &plan.experiments {
         for label in &experiment.arms {
             let Some(baseline) = opposite(plan, experiment, label) else {
@@ -33,6 +33,8 @@ pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
             };
             let rows = if is_control(plan, label) {
                 &mut controls
+            } else if is_another_builds(plan, label) {
+                &mut twins
             } else {
                 &mut compared
             };
@@ -47,10 +49,18 @@ pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
     for (control, own) in noise_floor.iter_mut().zip(&controls) {
         control.sentence = control_sentence(control, own.metric);
     }
-    let mut effects = judge(&compared);
-    for (effect, own) in effects.iter_mut().zip(&compared) {
-        effect.sentence = sentence(effect, own.metric, &noise_floor);
+    // Two families, since they answer two questions: which arm is better, and whether a build is. Whoever
+    // asks the second is not to pay for the first.
+    let mut effects = Vec::new();
+    for family in [compared, twins] {
+        let judged = judge(&family).into_iter().zip(&family);
+        effects.extend(judged.map(|(mut effect, own)| {
+            effect.sentence = sentence(&effect, own.metric, &noise_floor);
+            effect
+        }));
     }
+    let place = |name: &str| plan.experiments.iter().position(|own| own.name == name);
+    effects.sort_by_key(|effect| place(&effect.experiment));
     Effects {
         effects,
         noise_floor,
@@ -67,6 +77,12 @@ pub fn level(plan: &Plan) -> Level {
 fn is_control(plan: &Plan, label: &str) -> bool {
     let arm = plan.arms.iter().find(|arm| arm.label == label);
     arm.is_some_and(|arm| arm.control_of.is_some())
+}
+
+/// Whether another build serves the arm.
+fn is_another_builds(plan: &Plan, label: &str) -> bool {
+    let arm = plan.arms.iter().find(|arm| arm.label == label);
+    arm.is_some_and(|arm| arm.held_against.is_some())
 }
 
 /// One metric of one arm against another, over their rounds in common.

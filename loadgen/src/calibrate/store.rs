@@ -43,11 +43,9 @@ impl Keys {
     pub fn read() -> io::Result<Self> {
         // Made when the system was installed; a machine without one is told by the facts alone.
         let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        let mut build = Sha1::new();
-        io::copy(&mut File::open("/proc/self/exe")?, &mut build)?;
         Ok(Self {
             machine: machine(&environment(), &id),
-            build: key(build),
+            build: build_of("/proc/self/exe".as_ref())?,
         })
     }
 
@@ -55,6 +53,16 @@ impl Keys {
     fn folder(&self, data: &Path) -> PathBuf {
         data.join(format!("{}-{}", self.machine, self.build))
     }
+}
+
+/// What tells a program's build from others: the first digits of its file's SHA-1.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn build_of(program: &Path) -> io::Result<String> {
+    let mut hash = Sha1::new();
+    io::copy(&mut File::open(program)?, &mut hash)?;
+    Ok(key(hash))
 }
 
 fn machine(facts: &Facts, id: &str) -> String {

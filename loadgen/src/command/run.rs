@@ -8,18 +8,12 @@ pub(super) mod outcome;
 pub(super) mod place;
 mod progress;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use pushbench_reports::{
-    effect::{Effect, Verdict},
-    estimate::effects,
-    read::read,
-    record::Facts,
+    effect::Effect,
+    record::{self, Facts},
 };
 use pushbench_server::affinity;
 
@@ -42,7 +36,7 @@ use crate::{
     quantity::{Rate, Rounds, Span},
     trace::Trace,
 };
-use judged::judged;
+use judged::{judged, unmeasured};
 use measure::Measurement;
 use outcome::Outcome;
 
@@ -97,7 +91,8 @@ pub struct Run {
     #[arg(long, value_name = "BINARY")]
     against: Option<PathBuf>,
 
-    /// Exit with code 1 if a primary verdict is `worse`, with --against one of the other build's
+    /// Exit with code 1 if a primary verdict is `worse`, with --against one of the other build's, or if too
+    /// many trials failed for there to be one
     /// [default: worse with --against, else never]
     #[arg(long, value_name = "WHEN")]
     fail_on: Option<FailOn>,
@@ -140,7 +135,7 @@ pub fn run(args: Run) -> anyhow::Result<ExitCode> {
         summary(&rendered)
     })?;
     match outcome {
-        Outcome::Finished => judge(args.fail_on(), &site.directory),
+        Outcome::Finished => Ok(judge(args.fail_on(), &manifest.plan, rendered.effects)),
         unfinished => unfinished.exit(&site.directory),
     }
 }
@@ -197,18 +192,22 @@ impl Run {
 }
 
 /// The exit code of a finished run, by what its report says; what it fails on is said.
-fn judge(fail_on: FailOn, directory: &Path) -> anyhow::Result<ExitCode> {
+fn judge(fail_on: FailOn, plan: &record::Plan, effects: Vec<Effect>) -> ExitCode {
     if fail_on == FailOn::Never {
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
-    let run = read(directory)?;
-    let plan = &run.manifest.plan;
-    let judged = judged(plan, effects(plan, &run.records).effects);
-    let worse = |effect: &&Effect| effect.primary && effect.verdict == Verdict::Worse;
-    for effect in judged.iter().filter(worse) {
+    let judged = judged(plan, effects);
+    for effect in fail_on.failing(&judged) {
         note(&format!("{}: {}", effect.experiment, effect.sentence));
     }
-    Ok(fail_on.exit(&judged))
+    let unmeasured = unmeasured(plan, &judged);
+    for sentence in &unmeasured {
+        note(sentence);
+    }
+    match unmeasured.is_empty() {
+        true => fail_on.exit(&judged),
+        false => ExitCode::from(1),
+    }
 }
 
 /// The server on the first core and the generator on the last, where there are two; no directory yet.

@@ -22,9 +22,24 @@ control_of = "sse-h1"
 const THROUGHPUT: &str = "[throughput]\nrounds = 2\nsubscribers = 3\nmessages_per_second = 40\n\
                           warm_up_s = 0.05\nwarm_up_max_s = 0.1\nwindow_s = 0.1\n";
 
-/// What no other load on the machine can spoil.
+/// What no other load on the machine can spoil. The margin is so wide that builds that do not differ are
+/// shown to be equivalent.
 const MEMORY: &str = "[memory]\nrounds = 4\nconnections = [10, 20, 30, 40]\nwarm_up_connections = 5\n\
-                      streaming_s = 0.05\n";
+                      streaming_s = 0.05\nmargins = { user_bytes_per_idle_connection = 3.0 }\n";
+
+/// More rounds than a verdict needs: other load on the machine may spoil some.
+const CPU: &str = "[throughput]\nrounds = 8\nsubscribers = 3\nmessages_per_second = 40\n\
+                   warm_up_s = 0.05\nwarm_up_max_s = 1.0\nwindow_s = 0.2\n";
+
+/// The primary effect of the other build.
+fn of_the_other_build(directory: &Path) -> Value {
+    let summary = json(&directory.join("out/summary.json"));
+    let mut effects = summary["effects"].as_array().unwrap().iter();
+    let other = effects
+        .find(|effect| effect["primary"] == true && effect["arm"] == "sse-h1 (against)")
+        .unwrap();
+    other.clone()
+}
 
 /// Runs the plan against the stand-in: exit code and what was said.
 fn run(directory: &Path, stand_in: &str, plan: &str, options: &[&str]) -> (Option<i32>, String) {
@@ -55,8 +70,9 @@ fn json(path: &Path) -> Value {
 #[test]
 fn another_build_is_measured_in_the_same_rounds_and_held_against_its_own_arm() {
     let temp = tempfile::tempdir().unwrap();
-    let (code, said) = run(temp.path(), "faithful", THROUGHPUT, &[]);
-    assert_eq!(code, Some(0), "two rounds decide nothing: {said}");
+    let never = ["--fail-on", "never"];
+    let (code, said) = run(temp.path(), "faithful", THROUGHPUT, &never);
+    assert_eq!(code, Some(0), "{said}");
     let manifest = json(&temp.path().join("out/run.json"));
     let arms = manifest["plan"]["arms"].as_array().unwrap();
     let held: Vec<_> = arms
@@ -99,7 +115,7 @@ fn another_build_is_measured_in_the_same_rounds_and_held_against_its_own_arm() {
 fn what_is_broken_is_run_again_within_its_round_and_every_attempt_is_kept() {
     let temp = tempfile::tempdir().unwrap();
     // The first start is the rehearsal, the second the first attempt.
-    let (code, said) = run(temp.path(), "flaky", THROUGHPUT, &[]);
+    let (code, said) = run(temp.path(), "flaky", THROUGHPUT, &["--fail-on", "never"]);
     assert_eq!(code, Some(0), "{said}");
     let records = temp.path().join("out/records");
     let names = entries(&records);
@@ -151,7 +167,45 @@ fn a_build_that_is_worse_fails_the_run_unless_it_is_told_never_to() {
         let (code, said) = run(temp.path(), stand_in, MEMORY, options);
         assert_eq!(code, expected, "{stand_in} {options:?}: {said}");
         assert_eq!(said.contains("\nmemory: "), expected == Some(1), "{said}");
+        let effect = of_the_other_build(temp.path());
+        let verdict = if stand_in == "greedy" {
+            "worse"
+        } else {
+            "equivalent"
+        };
+        assert_eq!(
+            (&effect["rounds"], &effect["verdict"]),
+            (&4.into(), &verdict.into())
+        );
     }
+}
+
+#[test]
+fn a_build_whose_server_is_slower_fails_the_run() {
+    let temp = tempfile::tempdir().unwrap();
+    let (code, said) = run(temp.path(), "slow", CPU, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    let effect = of_the_other_build(temp.path());
+    // On a machine too busy to measure even this, the run fails for want of rounds, and says so.
+    let expected = match effect["rounds"].as_u64().unwrap() {
+        4.. => ("worse", "throughput: server CPU per message"),
+        _ => (
+            "inconclusive",
+            "throughput: `sse-h1 (against)` was not judged",
+        ),
+    };
+    assert_eq!(effect["verdict"], expected.0);
+    assert!(said.contains(expected.1), "{said}");
+}
+
+#[test]
+fn a_build_that_could_not_be_measured_fails_the_run() {
+    let temp = tempfile::tempdir().unwrap();
+    let (code, said) = run(temp.path(), "failing", MEMORY, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    let sentence = "memory: `sse-h1 (against)` was not judged: 0 rounds";
+    assert!(said.contains(sentence), "{said}");
+    assert_eq!(of_the_other_build(temp.path())["rounds"], 0);
 }
 
 #[test]
@@ -170,6 +224,9 @@ fn what_is_no_build_of_ours_is_refused_before_anything_is_written() {
             "{sentence}"
         );
     }
+    let (code, said) = run(temp.path(), "mute", THROUGHPUT, &[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("does not answer --version"), "{said}");
     let (code, said) = run(temp.path(), "old", THROUGHPUT, &[]);
     assert_eq!(code, Some(2), "{said}");
     assert!(

@@ -2,6 +2,10 @@
 # Another build of pushbench, for tests: ours ($PUSHBENCH), whose server $STAND_IN makes misbehave.
 set -euo pipefail
 
+if [ "${1:-}" = --version ] && [ "$STAND_IN" = mute ]; then
+    exec sleep 60
+fi
+
 if [ "${1:-}" = serve ]; then
     case "$STAND_IN" in
     faithful) ;;
@@ -9,6 +13,14 @@ if [ "${1:-}" = serve ]; then
     flaky)
         echo >>"$STARTS"
         if [ "$(wc -l <"$STARTS")" -eq 2 ]; then
+            echo "failed on purpose" >&2
+            exit 3
+        fi
+        ;;
+    # Every start but the first, the rehearsal, fails.
+    failing)
+        echo >>"$STARTS"
+        if [ "$(wc -l <"$STARTS")" -gt 1 ]; then
             echo "failed on purpose" >&2
             exit 3
         fi
@@ -21,6 +33,8 @@ if [ "${1:-}" = serve ]; then
         ;;
     # Holds 256 KiB for each connection. The process substitution leaves the process its number.
     greedy) exec "$PUSHBENCH" "$@" < <(exec sed -u '1s/}$/,"faults":{"hoard_bytes":262144}}/') ;;
+    # Burns 1 ms of CPU for each message, ten times what one costs in a debug build.
+    slow) exec "$PUSHBENCH" "$@" < <(exec sed -u '1s/}$/,"faults":{"work_ns":1000000}}/') ;;
     esac
 fi
 exec "$PUSHBENCH" "$@"

@@ -1,15 +1,13 @@
 //! `--against`: another build of the program, whose server is measured in the same rounds as ours.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, anyhow};
+use tokio::{process::Command, time::timeout};
 
 use crate::{
     bench::Site,
+    calibrate::store,
     command::single_threaded,
     plan::Plan,
     trial::{self, Trial},
@@ -47,41 +45,35 @@ fn rehearse(twin: &Trial, site: &Site) -> anyhow::Result<()> {
 }
 
 /// Version, size and checksum: enough to tell whether two runs were held against the same build.
-fn fact(path: &PathBuf) -> anyhow::Result<String> {
-    let said = Command::new(path)
+fn fact(path: &Path) -> anyhow::Result<String> {
+    let said = single_threaded()?.block_on(version(path))?;
+    let line = said.lines().next().map(str::trim);
+    let version = line
+        .filter(|line| !line.is_empty())
+        .ok_or_else(|| anyhow!("it says nothing to --version"))?;
+    let unreadable = "its file cannot be read";
+    let bytes = fs::metadata(path).context(unreadable)?.len();
+    let sum = store::build_of(path).context(unreadable)?;
+    Ok(format!("{version}, {bytes} bytes, SHA-1 {sum}"))
+}
+
+/// For its version a program neither computes nor waits.
+const VERSION_TIME: Duration = Duration::from_secs(5);
+
+async fn version(path: &Path) -> anyhow::Result<String> {
+    let mut command = Command::new(path);
+    command
         .arg("--version")
         .stdin(Stdio::null())
-        .output()
+        .kill_on_drop(true);
+    let said = timeout(VERSION_TIME, command.output())
+        .await
+        .map_err(|_| {
+            anyhow!(
+                "it does not answer --version within {} s",
+                VERSION_TIME.as_secs()
+            )
+        })?
         .context("it does not start with --version")?;
-    let said = String::from_utf8_lossy(&said.stdout);
-    let version = said.lines().next().map(str::trim);
-    let version = version
-        .filter(|version| !version.is_empty())
-        .ok_or_else(|| anyhow!("it says nothing to --version"))?;
-    let program = fs::read(path).context("its file cannot be read")?;
-    let (bytes, sum) = (program.len(), fnv_1a(&program));
-    Ok(format!("{version}, {bytes} bytes, FNV-1a {sum:016x}"))
-}
-
-/// FNV-1a of 64 bits (Fowler, Noll, Vo; draft-eastlake-fnv): tells files apart that are not made to
-/// deceive, which is all that is asked here.
-fn fnv_1a(bytes: &[u8]) -> u64 {
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    bytes.iter().fold(BASIS, |sum, &byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(PRIME)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_the_published_one() {
-        // Test vectors of the draft, appendix C.
-        assert_eq!(fnv_1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv_1a(b"a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(fnv_1a(b"foobar"), 0x8594_4171_f739_67e8);
-    }
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, time::Instant};
 use pushbench_reports::{estimate::effects, read::read, record::Record};
 
 use super::{
+    judged::judged,
     looks::{self, Next, Standing},
     outcome::{Outcome, Patience},
     progress::Progress,
@@ -102,7 +103,8 @@ impl<'a> Measurement<'a> {
     /// so that what ends the run is what the report says.
     fn look(&self, rounds: &BTreeMap<String, u32>) -> anyhow::Result<Vec<Standing>> {
         let run = read(&self.site.directory)?;
-        let effects = effects(&run.manifest.plan, &run.records).effects;
+        let plan = &run.manifest.plan;
+        let effects = judged(plan, effects(plan, &run.records).effects);
         let standing = |(experiment, rounds): (&String, &u32)| Standing {
             experiment: experiment.clone(),
             rounds: *rounds,

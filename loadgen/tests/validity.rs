@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::{
+    os::unix::fs::symlink,
     path::Path,
     sync::{
         Arc,
@@ -75,6 +76,97 @@ async fn obstruct() {
         std::thread::sleep(Duration::from_millis(5));
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// What a trial says whose server misbehaves as `spoilt.sh` does by that name.
+async fn served_by(name: &str, experiment: Experiment) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/spoilt.sh");
+    symlink(script, directory.path().join(name)).unwrap();
+    let program = directory.path().join("pushbench");
+    symlink(env!("CARGO_BIN_EXE_pushbench"), program).unwrap();
+    let site = Site {
+        server_binary: directory.path().join(name),
+        ..site(directory.path())
+    };
+    trial::run(&trial(experiment), &site).await.unwrap().invalid
+}
+
+#[tokio::test]
+async fn turns_that_the_server_refuses_spoil_a_trial() {
+    let latency = json!({
+        "warm_up_s": 0.05, "warm_up_max_s": 0.1, "window_s": 0.3, "turns_per_second": 100.0, "first_token_s": 0.01,
+        "warm_connections": 1,
+    });
+    let latency = Experiment::Latency(serde_json::from_value(latency).unwrap());
+    let reasons = served_by("capped", latency).await;
+    assert!(says(&reasons, "turns failed, the first: "), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_cut_off_spoils_a_trial() {
+    let reasons = served_by("abrupt", short()).await;
+    assert!(says(&reasons, "a subscriber was cut off: "), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn an_outage_that_is_not_everybodys_spoils_a_trial() {
+    let reconnect = json!({
+        "subscribers": 20, "messages_per_second": 50.0, "retry_s": 0.05, "phase_s": 0.2, "down_s": 0.05,
+    });
+    let reconnect = Experiment::Reconnect(serde_json::from_value(reconnect).unwrap());
+    let reasons = served_by("lenient", reconnect).await;
+    let cut = says(&reasons, "connections were cut, 20 are subscribed");
+    // Whoever was not cut at first knows of one outage only, the server's death.
+    let noticed = says(&reasons, "of 20 subscribers noticed outage 2");
+    assert!(cut && noticed, "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_generator_that_reads_late_while_all_come_back_spoils_a_trial() {
+    let directory = tempfile::tempdir().unwrap();
+    let reconnect = json!({
+        "subscribers": 3, "messages_per_second": 50.0, "retry_s": 0.05, "phase_s": 0.2, "down_s": 0.05,
+    });
+    let reconnect = Experiment::Reconnect(serde_json::from_value(reconnect).unwrap());
+    let hog = tokio::spawn(async {
+        loop {
+            std::thread::sleep(Duration::from_millis(60));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let record = trial::run(&trial(reconnect), &site(directory.path()))
+        .await
+        .unwrap();
+    hog.abort();
+    let reasons = &record.invalid;
+    assert!(says(reasons, "more than 25 ms"), "{reasons:?}");
+    assert!(record.histograms.contains_key("read_lag"));
+}
+
+#[tokio::test]
+async fn a_generator_that_is_busy_spoils_a_trial() {
+    let directory = tempfile::tempdir().unwrap();
+    // Threads of the generator; more of them than cores, so that others' work leaves them enough.
+    let stop = Arc::new(AtomicBool::new(false));
+    let burners = [(); 8].map(|()| {
+        let stop = stop.clone();
+        std::thread::spawn(move || {
+            while !stop.load(Relaxed) {
+                std::hint::spin_loop();
+            }
+        })
+    });
+    let record = trial::run(&trial(short()), &site(directory.path())).await;
+    stop.store(true, Relaxed);
+    for burner in burners {
+        burner.join().unwrap();
+    }
+    let reasons = record.unwrap().invalid;
+    assert!(
+        says(&reasons, "of its core: it may be the limit"),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test]

@@ -427,6 +427,27 @@ fn holm_spans_the_primary_metrics_of_all_experiments() {
 }
 
 #[test]
+fn another_builds_arms_are_a_family_of_their_own() {
+    const TWIN: &str = "sse-h1 (against)";
+    let metric = relative();
+    let mut plan = plan(vec![metric.clone()], &[SSE, WS, TWIN]);
+    plan.arms[2].held_against = Some(SSE.to_owned());
+    let records = [
+        trials(SSE, &metric, &around(10.0, 0)),
+        trials(WS, &metric, &around(10.1, 1)),
+        trials(TWIN, &metric, &around(10.2, 2)),
+    ]
+    .concat();
+    let found = effects(&plan, &records).effects;
+    let arms: Vec<_> = found.iter().map(|effect| effect.arm.as_str()).collect();
+    assert_eq!(arms, [WS, TWIN]);
+    for effect in &found {
+        assert!(effect.p.is_some());
+        assert_eq!(effect.p_holm, effect.p, "alone in its family");
+    }
+}
+
+#[test]
 fn a_value_of_zero_leaves_the_ratio_undefined_and_judges_the_difference() {
     let effect = run(&relative(), &around(25.0, 1), &[0.0; 6]);
     assert_eq!(

@@ -14,13 +14,8 @@ use crate::{
     bench::{Broken, Site},
     plan::Plan,
     quantity::Span,
-    trial::{self, Trial},
+    trial::{self, ATTEMPTS, Trial},
 };
-
-/// Attempts at a trial at most. What happens by chance to one trial in four, which is when the report
-/// calls the machine too noisy, happens to three in a row once in 64; what happens three times has a
-/// cause that a fourth attempt would meet too.
-const ATTEMPTS: u32 = 3;
 
 /// Whether a trial is run again, right away and so within its round. Nothing but validity has a say.
 fn again(attempt: u32, invalid: &[String]) -> bool {

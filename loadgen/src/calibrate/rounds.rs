@@ -10,7 +10,7 @@ use pushbench_reports::{
     record::{self, MarginKind, Metric, Record},
     statistics::{Pair, Spread, differences, log_ratios},
 };
-use rand::{Rng, RngExt};
+use rand::{Rng, seq::index};
 
 use super::{Effort, Lab, blank_record};
 use crate::{
@@ -25,20 +25,29 @@ use crate::{
     trial,
 };
 
-/// Labels of the two arms, which differ in nothing else.
-const ONE: &str = "one";
-const OTHER: &str = "other";
+/// Labels of the arms, which differ in nothing else. Two would give a magnitude a round; the alarms of
+/// runs drawn from so few magnitudes depend on which they happen to be, at four rounds anything from 2 to
+/// 11 % (simulated). Of four arms twelve ordered pairs are drawn, and three differences a round are
+/// independent.
+const LABELS: [&str; 4] = ["one", "other", "third", "fourth"];
+
+/// Labels in a run that is made up.
+const ONE: &str = LABELS[0];
+pub const OTHER: &str = LABELS[1];
 
 /// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
 const ATTEMPTS: u32 = 3;
+
+/// The primary metric of every arm in one round.
+pub type Figures = [f64; LABELS.len()];
 
 /// One experiment with its primary metric alone, and what its rounds gave.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// Of two arms; its metrics are the primary one.
     pub experiment: record::Experiment,
-    /// Rounds in which both arms were valid.
-    pub pairs: Vec<Pair>,
+    /// Rounds in which every arm was valid.
+    pub rounds: Vec<Figures>,
     /// Why the latest invalid trial was that.
     pub invalid: Option<String>,
 }
@@ -92,13 +101,11 @@ pub async fn record(lab: &Lab, seed: u64) -> Result<Rounds, Broken> {
             let metrics: &BTreeMap<String, Option<f64>> = figures.get(&key)?;
             metrics.get(&name).copied().flatten()
         };
-        let pairs = (1..=planned).filter_map(|round| {
-            Some(Pair {
-                baseline: of(round, ONE)?,
-                arm: of(round, OTHER)?,
-            })
-        });
-        subject.pairs = pairs.collect();
+        let complete = |round| {
+            let figures = LABELS.iter().map(|label| of(round, label));
+            figures.collect::<Option<Vec<f64>>>()?.try_into().ok()
+        };
+        subject.rounds = (1..=planned).filter_map(complete).collect();
         subject.invalid = reasons.remove(&subject.experiment.name);
         Some(subject)
     });
@@ -123,32 +130,29 @@ fn plan(effort: Effort, seed: u64) -> Plan {
             ..arm
         })
     };
-    plan.arms = [ONE, OTHER]
-        .iter()
-        .filter_map(|label| named(label))
-        .collect();
+    plan.arms = LABELS.iter().filter_map(|label| named(label)).collect();
     plan.baseline = ONE.to_owned();
     for entry in &mut plan.experiments {
-        entry.arms = vec![ONE.to_owned(), OTHER.to_owned()];
+        entry.arms = LABELS.map(str::to_owned).to_vec();
         match &mut entry.experiment {
             Experiment::Latency(settings) => {
                 *settings = latency::Settings {
-                    warm_up_s: short(0.15, 0.3),
-                    window_s: short(0.4, 1.2),
+                    warm_up_s: short(0.15, 0.2),
+                    window_s: short(0.4, 0.6),
                     warm_connections: count(100),
                     ..Default::default()
                 };
             }
             Experiment::Throughput(settings) => {
                 *settings = throughput::Settings {
-                    warm_up_s: short(0.1, 0.2),
-                    window_s: short(0.3, 0.8),
+                    warm_up_s: short(0.1, 0.15),
+                    window_s: short(0.3, 0.4),
                     ..Default::default()
                 };
             }
             Experiment::Memory(settings) => {
                 *settings = memory::Settings {
-                    connections: rungs([100, 200, 300, 400]),
+                    connections: rungs([50, 100, 150, 200]),
                     streaming_s: seconds(0.05),
                     ..Default::default()
                 };
@@ -157,8 +161,8 @@ fn plan(effort: Effort, seed: u64) -> Plan {
                 *settings = reconnect::Settings {
                     messages_per_second: rate(100.0),
                     retry_s: seconds(0.1),
-                    phase_s: seconds(0.3),
-                    down_s: seconds(0.2),
+                    phase_s: seconds(0.2),
+                    down_s: seconds(0.1),
                     ..Default::default()
                 };
             }
@@ -178,8 +182,9 @@ impl Rounds {
     pub fn told(&self) -> String {
         let names: Vec<&str> = self.subjects.iter().map(Subject::name).collect();
         format!(
-            "recorded here: {} rounds each of {}; {} invalid trials run again",
+            "recorded here: {} rounds of {} identical arms each of {}; {} invalid trials run again",
             self.planned,
+            LABELS.len(),
             names.join(" and "),
             self.repeated
         )
@@ -187,16 +192,16 @@ impl Rounds {
 
     /// Rows of the experiments that gave too few rounds to draw from; none where all is well.
     pub fn too_few(&self) -> Vec<Row> {
-        let few = |subject: &&Subject| 2 * subject.pairs.len() < self.planned as usize;
+        let few = |subject: &&Subject| 2 * subject.rounds.len() < self.planned as usize;
         let row = |subject: &Subject| Row {
             subject: format!("{}, rounds recorded", subject.name()),
             truth: format!("{} rounds of valid trials", self.planned),
             measured: match &subject.invalid {
                 Some(why) => format!(
                     "{} rounds; the last invalid trial: {why}",
-                    subject.pairs.len()
+                    subject.rounds.len()
                 ),
-                None => format!("{} rounds", subject.pairs.len()),
+                None => format!("{} rounds", subject.rounds.len()),
             },
             tolerance: "at least half: with fewer, the machine is too noisy to be judged on"
                 .to_owned(),
@@ -210,11 +215,12 @@ impl Subject {
     /// Without rounds; nothing where the experiment has no primary metric.
     pub fn new(mut experiment: record::Experiment) -> Option<Self> {
         experiment.metrics.retain(|metric| metric.primary);
+        experiment.arms = vec![ONE.to_owned(), OTHER.to_owned()];
         // Not looked at here, and copied with every run.
         (experiment.charts, experiment.settings) = (Vec::new(), BTreeMap::new());
         (!experiment.metrics.is_empty()).then_some(Self {
             experiment,
-            pairs: Vec::new(),
+            rounds: Vec::new(),
             invalid: None,
         })
     }
@@ -229,22 +235,46 @@ impl Subject {
         self.experiment.metrics.first()
     }
 
+    /// Independent differences that were recorded: of a round's arms, one fewer than there are arms.
+    pub fn contrasts(&self) -> usize {
+        self.rounds.len() * (LABELS.len() - 1)
+    }
+
+    /// Every pair that may be drawn, as often as every other.
+    fn pairs(&self) -> Vec<Pair> {
+        let ordered = |figures: &Figures| {
+            let places =
+                (0..LABELS.len()).flat_map(|one| (0..LABELS.len()).map(move |other| (one, other)));
+            let figures = *figures;
+            places
+                .filter(|(one, other)| one != other)
+                .map(move |(one, other)| Pair {
+                    baseline: figures[one],
+                    arm: figures[other],
+                })
+        };
+        self.rounds.iter().flat_map(ordered).collect()
+    }
+
     /// Whether effects are judged as ratios.
     fn by_ratio(&self) -> bool {
         let relative = self
             .metric()
             .is_some_and(|m| m.margin_kind == MarginKind::Relative);
-        relative && log_ratios(&self.pairs).is_some()
+        relative && self.rounds.iter().flatten().all(|figure| *figure > 0.0)
     }
 
-    /// What is drawn from scatters by this: the recorded differences with either sign.
+    /// By how much these rounds scatter, on the scale that decides.
+    pub fn spread_of(&self, pairs: &[Pair]) -> Option<Spread> {
+        match self.by_ratio() {
+            true => Spread::of(&log_ratios(pairs)?),
+            false => Spread::of(&differences(pairs)),
+        }
+    }
+
+    /// By how much all that may be drawn scatters.
     pub fn spread(&self) -> Option<Spread> {
-        let own = match self.by_ratio() {
-            true => log_ratios(&self.pairs)?,
-            false => differences(&self.pairs),
-        };
-        let both: Vec<f64> = own.iter().flat_map(|own| [*own, -own]).collect();
-        Spread::of(&both)
+        self.spread_of(&self.pairs())
     }
 
     /// The margin on the scale of [`Subject::spread`].
@@ -257,22 +287,23 @@ impl Subject {
         }
     }
 
-    /// So many rounds drawn from the recorded ones, the arms swapped at random: no arm is better.
+    /// So many rounds drawn from the recorded ones, of each two different arms in random order: no arm is
+    /// better. No round is drawn again before all were: a run that is no longer than the pool has none
+    /// twice.
     pub fn drawn(&self, rounds: u32, random: &mut impl Rng) -> Vec<Pair> {
-        let Some(last) = self.pairs.len().checked_sub(1) else {
-            return Vec::new();
-        };
-        let draw = |_| {
-            let Pair { baseline, arm } = self.pairs[random.random_range(0..=last)];
-            match random.random() {
-                true => Pair { baseline, arm },
-                false => Pair {
-                    baseline: arm,
-                    arm: baseline,
-                },
+        let mut drawn = Vec::new();
+        while drawn.len() < rounds as usize && !self.rounds.is_empty() {
+            let left = (rounds as usize - drawn.len()).min(self.rounds.len());
+            for round in index::sample(random, self.rounds.len(), left) {
+                let arms = index::sample(random, LABELS.len(), 2);
+                let figure = |place| self.rounds[round][arms.index(place)];
+                drawn.push(Pair {
+                    baseline: figure(0),
+                    arm: figure(1),
+                });
             }
-        };
-        (0..rounds).map(draw).collect()
+        }
+        drawn
     }
 
     /// A round in which the arm differs in truth by `margins` margins.
@@ -331,7 +362,7 @@ pub fn records(subject: &Subject, pairs: &[Pair]) -> impl Iterator<Item = Record
 
 #[cfg(test)]
 pub mod tests {
-    use rand::SeedableRng;
+    use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
@@ -348,12 +379,15 @@ pub mod tests {
                 baseline: 10.0,
                 arm: 10.0,
             };
-            subject.pairs = vec![even];
+            subject.rounds = vec![[10.0; LABELS.len()]];
             let normal = |random: &mut ChaCha8Rng| {
                 (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
             };
-            let pairs = (0..24).map(|_| subject.shifted(even, of_margin * normal(&mut random)));
-            subject.pairs = pairs.collect();
+            // The difference of two arms scatters by √2 of what each does.
+            let each = of_margin / 2.0_f64.sqrt();
+            let mut figure = |_| subject.shifted(even, each * normal(&mut random)).arm;
+            let rounds: Vec<Figures> = (0..24).map(|_| std::array::from_fn(&mut figure)).collect();
+            subject.rounds = rounds;
             subject
         });
         Rounds {
@@ -369,14 +403,18 @@ pub mod tests {
         let subject = &rounds.subjects[1];
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let drawn = subject.drawn(4_000, &mut random);
-        let known = |pair: &Pair| {
-            let swapped = Pair {
-                baseline: pair.arm,
-                arm: pair.baseline,
-            };
-            subject.pairs.contains(pair) || subject.pairs.contains(&swapped)
-        };
-        assert!(drawn.iter().all(known));
+        let known = subject.pairs();
+        assert!(drawn.iter().all(|pair| known.contains(pair)));
+        let swapped = drawn.iter().filter(|pair| {
+            let round = subject
+                .rounds
+                .iter()
+                .find(|round| round.contains(&pair.arm));
+            let place = |figure| round.unwrap().iter().position(|own| *own == figure);
+            place(pair.arm) < place(pair.baseline)
+        });
+        let swapped = swapped.count();
+        assert!((1_850..2_150).contains(&swapped), "{swapped}");
         let logs = log_ratios(&drawn).unwrap();
         let (mean, sd) = (
             logs.iter().sum::<f64>() / logs.len() as f64,
@@ -388,6 +426,23 @@ pub mod tests {
     }
 
     #[test]
+    fn no_round_is_drawn_again_before_all_were() {
+        let subject = &made_up(0.5).subjects[0];
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let drawn = subject.drawn(24 + 10, &mut random);
+        let round = |pair: &Pair| {
+            let own = |round: &Figures| round.contains(&pair.arm) && round.contains(&pair.baseline);
+            subject.rounds.iter().position(own).unwrap()
+        };
+        let places: Vec<usize> = drawn.iter().map(round).collect();
+        let (first, rest) = places.split_at(24);
+        for part in [first, rest] {
+            let different: std::collections::BTreeSet<_> = part.iter().collect();
+            assert_eq!(different.len(), part.len());
+        }
+    }
+
+    #[test]
     fn a_shift_of_the_margin_is_where_the_verdict_has_it() {
         let rounds = made_up(0.0);
         for subject in &rounds.subjects {
@@ -395,7 +450,7 @@ pub mod tests {
                 (0.99, pushbench_reports::effect::Verdict::Equivalent),
                 (1.01, pushbench_reports::effect::Verdict::Worse),
             ] {
-                let even = subject.pairs[0];
+                let even = subject.pairs()[0];
                 let pairs = [subject.shifted(even, margins); 4];
                 let records: Vec<_> = records(subject, &pairs).collect();
                 let effects = statistics(&planned([subject], &[]), &records);
@@ -408,7 +463,7 @@ pub mod tests {
     fn rounds_that_were_not_had_are_told() {
         let mut rounds = made_up(0.5);
         assert!(rounds.too_few().is_empty());
-        rounds.subjects[0].pairs.truncate(11);
+        rounds.subjects[0].rounds.truncate(11);
         let [row] = &rounds.too_few()[..] else {
             panic!("one is short")
         };
@@ -419,15 +474,11 @@ pub mod tests {
     fn both_plans_have_arms_that_differ_in_their_labels_only() {
         for effort in [Effort::Quick, Effort::Whole] {
             let plan = plan(effort, 3);
-            let [one, other] = &plan.arms[..] else {
-                panic!("two arms")
-            };
-            assert_eq!(
-                (one.transport, one.factors),
-                (other.transport, other.factors)
-            );
+            assert_eq!(plan.arms.len(), LABELS.len());
+            let what = |arm: &crate::arm::Arm| (arm.transport, arm.factors);
+            assert!(plan.arms.iter().all(|arm| what(arm) == what(&plan.arms[0])));
             assert!(
-                plan.seconds() <= effort.pick(35.0, 480.0),
+                plan.seconds() <= effort.pick(65.0, 540.0),
                 "{}",
                 plan.seconds()
             );

@@ -221,12 +221,6 @@ fn table(check: &Check) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{calibrate::false_alarms, command::run::looks};
-
-    #[test]
-    fn the_looks_that_are_checked_are_those_of_a_run() {
-        assert_eq!(false_alarms::LOOKS, looks::LOOKS.map(|look| look.get()));
-    }
 
     #[test]
     fn a_table_has_its_columns_below_each_other_whatever_the_letters() {

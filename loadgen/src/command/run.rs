@@ -2,7 +2,7 @@
 
 mod against;
 mod judged;
-pub(super) mod looks;
+pub(crate) mod looks;
 mod measure;
 pub(super) mod outcome;
 pub(super) mod place;

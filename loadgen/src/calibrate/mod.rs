@@ -18,7 +18,7 @@ mod quantiles;
 mod rate;
 pub mod reconnect;
 mod rounds;
-mod saturation;
+pub mod saturation;
 pub mod stall;
 pub mod store;
 

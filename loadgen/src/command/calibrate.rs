@@ -21,6 +21,7 @@ use super::{
 use crate::{
     calibrate::{
         ALL, Effort, Entry, Lab, Sitting, chosen, injector,
+        saturation::crowd,
         store::{Keys, default_directory},
     },
     meter::{environment::environment, limits::raise_open_files},
@@ -55,6 +56,10 @@ pub struct Calibrate {
     /// Draw samples for a calibration: driven through standard input and output
     #[arg(long, hide = true, exclusive = true)]
     injector: bool,
+
+    /// Crowd a core for a calibration: driven through standard input and output
+    #[arg(long, hide = true, exclusive = true)]
+    crowd: bool,
 }
 
 /// Makes the checks, and keeps what they found.
@@ -64,6 +69,10 @@ pub struct Calibrate {
 pub fn run(args: Calibrate) -> anyhow::Result<ExitCode> {
     if args.injector {
         injector::serve()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.crowd {
+        crowd::serve()?;
         return Ok(ExitCode::SUCCESS);
     }
     let entries = chosen(&args.only)?;

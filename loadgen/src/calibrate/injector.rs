@@ -9,6 +9,7 @@ use std::{
     io::{self, BufRead, Read, Write},
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
 use rand::{Rng, RngExt};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
 };
 
 use crate::bench::Broken;
@@ -70,6 +72,10 @@ pub struct Order {
 
 /// The most that is drawn: what fits into a gigabyte of memory.
 const MOST_SAMPLES: u64 = 64_000_000;
+
+/// How long one answer of the child may take: some ten times what it takes to draw and sort the most that
+/// is ordered on two busy cores.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The exact value at a quantile: the smallest that at least this share of the samples do not exceed.
 ///
@@ -164,12 +170,13 @@ impl Injector {
             input,
             output: BufReader::new(output),
         };
-        injector.say(&order).await.map_err(Broken::io(failed()))?;
+        let said = within(PATIENCE, injector.say(&order)).await;
+        said.map_err(Broken::io(failed()))?;
         let mut samples = Vec::new();
         for _ in Shape::ALL {
             let mut trials = Vec::new();
             for _ in 0..order.trials {
-                let trial = injector.samples(order.samples as usize).await;
+                let trial = within(PATIENCE, injector.samples(order.samples as usize)).await;
                 trials.push(trial.map_err(Broken::io(failed()))?);
             }
             samples.push(trials);
@@ -189,7 +196,7 @@ impl Injector {
             self.child.wait().await?;
             Ok(serde_json::from_str(&line)?)
         };
-        told.await.map_err(Broken::io(
+        within(PATIENCE, told).await.map_err(Broken::io(
             "have the truth disclosed by the process that drew it",
         ))
     }
@@ -211,12 +218,28 @@ impl Injector {
     }
 }
 
+/// A child that is stopped, or hangs, does not answer, and does not end.
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    let answer = timeout(patience, answer).await;
+    answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_child_that_does_not_answer_is_not_waited_for_for_ever() {
+        let silent = within(Duration::ZERO, std::future::pending::<io::Result<()>>()).await;
+        assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(within(PATIENCE, async { Ok(7) }).await.unwrap(), 7);
+    }
 
     #[test]
     fn an_exact_quantile_is_a_sample_that_so_many_do_not_exceed() {

@@ -22,13 +22,13 @@ pub mod saturation;
 pub mod stall;
 pub mod store;
 
-use std::{collections::BTreeMap, fs, future::Future, pin::Pin};
+use std::{collections::BTreeMap, fs, future::Future, pin::Pin, time::Duration};
 
 use pushbench_reports::{
     calibration::{Check, Row},
     record::{FORMAT, Record},
 };
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     bench::{Broken, Site},
@@ -77,8 +77,15 @@ impl Effort {
 pub struct Sitting {
     /// Of all that is resampled here; what is injected is drawn elsewhere.
     pub seed: u64,
-    rounds: OnceCell<Rounds>,
+    /// None that were not recorded in time: it is not tried twice.
+    rounds: OnceCell<Option<Rounds>>,
 }
+
+/// The longest that the rounds may take to record, seconds.
+const ROUNDS_BUDGET: Budget = Budget {
+    quick_s: 38,
+    whole_s: 400,
+};
 
 impl Sitting {
     /// Before the first check.
@@ -89,11 +96,22 @@ impl Sitting {
         }
     }
 
-    /// Real rounds of identical arms, recorded by the check that asks first.
+    /// Real rounds of identical arms, recorded for the check that asks first.
     async fn rounds(&self, lab: &Lab) -> Result<&Rounds, Broken> {
-        self.rounds
-            .get_or_try_init(|| rounds::record(lab, self.seed))
-            .await
+        let budget = ROUNDS_BUDGET.of(lab.effort);
+        let recorded = self.rounds.get_or_try_init(|| async {
+            match timeout(budget, rounds::record(lab, self.seed)).await {
+                Ok(recorded) => recorded.map(Some),
+                Err(_) => Ok(None),
+            }
+        });
+        let late = || {
+            let budget = budget.as_secs();
+            Broken::Waited(format!(
+                "the rounds were recorded, for which {budget} s are given"
+            ))
+        };
+        recorded.await?.as_ref().ok_or_else(late)
     }
 }
 
@@ -108,6 +126,20 @@ pub struct Made {
 
 type Making<'a> = Pin<Box<dyn Future<Output = Result<Made, Broken>> + 'a>>;
 
+/// The longest that something may take, seconds. What takes longer has failed, so that a calibration on a
+/// slow or busy machine ends all the same.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    quick_s: u64,
+    whole_s: u64,
+}
+
+impl Budget {
+    fn of(self, effort: Effort) -> Duration {
+        Duration::from_secs(effort.pick(self.quick_s, self.whole_s))
+    }
+}
+
 /// A check there is.
 #[derive(Debug)]
 pub struct Entry {
@@ -115,6 +147,10 @@ pub struct Entry {
     pub number: u32,
     /// For `--only`.
     pub name: &'static str,
+    /// Of the check itself; its rounds have a budget of their own.
+    budget: Budget,
+    /// Whether it draws from the sitting's rounds.
+    draws: bool,
     make: for<'a> fn(&'a Lab, &'a Sitting) -> Making<'a>,
 }
 
@@ -123,61 +159,121 @@ pub const ALL: &[Entry] = &[
     Entry {
         number: 1,
         name: "delay",
+        budget: Budget {
+            quick_s: 31,
+            whole_s: 250,
+        },
+        draws: false,
         make: |lab, _| alone(delay::check(lab)),
     },
     Entry {
         number: 2,
         name: "stall",
+        budget: Budget {
+            quick_s: 16,
+            whole_s: 80,
+        },
+        draws: false,
         make: |lab, _| alone(stall::check(lab)),
     },
     Entry {
         number: 3,
         name: "accounting",
+        budget: Budget {
+            quick_s: 4,
+            whole_s: 30,
+        },
+        draws: false,
         make: |lab, _| alone(accounting::check(lab)),
     },
     Entry {
         number: 4,
         name: "memory",
+        budget: Budget {
+            quick_s: 6,
+            whole_s: 60,
+        },
+        draws: false,
         make: |lab, _| alone(memory::check(lab)),
     },
     Entry {
         number: 5,
         name: "reconnect",
+        budget: Budget {
+            quick_s: 5,
+            whole_s: 90,
+        },
+        draws: false,
         make: |lab, _| alone(reconnect::check(lab)),
     },
     Entry {
         number: 6,
         name: "saturation",
+        budget: Budget {
+            quick_s: 27,
+            whole_s: 180,
+        },
+        draws: false,
         make: |lab, _| alone(saturation::check(lab)),
     },
     Entry {
         number: 7,
         name: "clock",
+        budget: Budget {
+            quick_s: 5,
+            whole_s: 60,
+        },
+        draws: false,
         make: |lab, _| alone(clock::check(lab)),
     },
     Entry {
         number: 8,
         name: "overhead",
+        budget: Budget {
+            quick_s: 10,
+            whole_s: 70,
+        },
+        draws: false,
         make: |lab, _| Box::pin(with_floors(overhead::check(lab))),
     },
     Entry {
         number: 9,
         name: "quantiles",
+        budget: Budget {
+            quick_s: 3,
+            whole_s: 20,
+        },
+        draws: false,
         make: |lab, _| alone(quantiles::check(lab)),
     },
     Entry {
         number: 10,
         name: "false_alarms",
+        budget: Budget {
+            quick_s: 3,
+            whole_s: 60,
+        },
+        draws: true,
         make: |lab, sitting| alone(false_alarms::check(lab, sitting)),
     },
     Entry {
         number: 11,
         name: "power",
+        budget: Budget {
+            quick_s: 4,
+            whole_s: 80,
+        },
+        draws: true,
         make: |lab, sitting| alone(power::check(lab, sitting)),
     },
     Entry {
         number: 12,
         name: "disturbance",
+        budget: Budget {
+            quick_s: 28,
+            whole_s: 420,
+        },
+        draws: false,
         make: |lab, _| alone(disturbance::check(lab)),
     },
 ];
@@ -219,7 +315,8 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, Refusal> {
 }
 
 impl Entry {
-    /// Makes the check, in a folder of its own. One that is broken has failed, and says why.
+    /// Makes the check, in a folder of its own. One that is broken or takes too long has failed, and says
+    /// why.
     pub async fn make(&self, lab: &Lab, sitting: &Sitting) -> Made {
         let made = async {
             let mut lab = lab.clone();
@@ -228,7 +325,12 @@ impl Entry {
                 "create a folder for the check {}",
                 self.name
             )))?;
-            (self.make)(&lab, sitting).await
+            if self.draws {
+                sitting.rounds(&lab).await?;
+            }
+            let budget = self.budget.of(lab.effort);
+            let made = timeout(budget, (self.make)(&lab, sitting)).await;
+            made.unwrap_or_else(|_| Ok(self.late(budget)))
         };
         made.await.unwrap_or_else(|broken| Made {
             check: self.broken(&broken),
@@ -236,7 +338,20 @@ impl Entry {
         })
     }
 
+    /// What was measured until then is not judged: a part of a check shows nothing.
+    fn late(&self, budget: Duration) -> Made {
+        let measured = format!("out of time after {} s", budget.as_secs());
+        Made {
+            check: self.unmade(measured),
+            client_us: BTreeMap::new(),
+        }
+    }
+
     fn broken(&self, broken: &Broken) -> Check {
+        self.unmade(broken.to_string())
+    }
+
+    fn unmade(&self, measured: String) -> Check {
         Check {
             number: self.number,
             name: self.name.to_owned(),
@@ -246,7 +361,7 @@ impl Entry {
             rows: vec![Row {
                 subject: "the check itself".to_owned(),
                 truth: "can be made".to_owned(),
-                measured: broken.to_string(),
+                measured,
                 tolerance: "none".to_owned(),
                 pass: false,
             }],
@@ -310,6 +425,45 @@ mod tests {
             refusal.contains("`speed`") && refusal.contains("quantiles, "),
             "{refusal}"
         );
+    }
+
+    #[test]
+    fn all_budgets_together_are_what_is_promised() {
+        for (effort, promised_s) in [(Effort::Quick, 180), (Effort::Whole, 1_800)] {
+            let own: Duration = ALL.iter().map(|entry| entry.budget.of(effort)).sum();
+            let all = own + ROUNDS_BUDGET.of(effort);
+            assert!(
+                all <= Duration::from_secs(promised_s),
+                "{effort:?}: {all:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_takes_too_long_has_failed_and_says_so() {
+        let entry = Entry {
+            number: 1,
+            name: "endless",
+            budget: Budget {
+                quick_s: 0,
+                whole_s: 70,
+            },
+            draws: false,
+            make: |_, _| alone(std::future::pending()),
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab {
+            site: Site {
+                server_binary: Default::default(),
+                directory: scratch.path().to_owned(),
+                server_cores: Vec::new(),
+                generator_cores: Vec::new(),
+            },
+            effort: Effort::Quick,
+        };
+        let made = entry.make(&lab, &Sitting::new(1)).await;
+        assert!(!made.check.passed());
+        assert_eq!(made.check.rows[0].measured, "out of time after 0 s");
     }
 
     #[test]

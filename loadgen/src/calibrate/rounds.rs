@@ -137,8 +137,8 @@ fn plan(effort: Effort, seed: u64) -> Plan {
         match &mut entry.experiment {
             Experiment::Latency(settings) => {
                 *settings = latency::Settings {
-                    warm_up_s: short(0.15, 0.2),
-                    window_s: short(0.4, 0.6),
+                    warm_up_s: short(0.1, 0.2),
+                    window_s: short(0.25, 0.6),
                     warm_connections: count(100),
                     ..Default::default()
                 };
@@ -146,7 +146,7 @@ fn plan(effort: Effort, seed: u64) -> Plan {
             Experiment::Throughput(settings) => {
                 *settings = throughput::Settings {
                     warm_up_s: short(0.1, 0.15),
-                    window_s: short(0.3, 0.4),
+                    window_s: short(0.2, 0.4),
                     ..Default::default()
                 };
             }
@@ -478,7 +478,7 @@ pub mod tests {
             let what = |arm: &crate::arm::Arm| (arm.transport, arm.factors);
             assert!(plan.arms.iter().all(|arm| what(arm) == what(&plan.arms[0])));
             assert!(
-                plan.seconds() <= effort.pick(65.0, 540.0),
+                plan.seconds() <= effort.pick(55.0, 540.0),
                 "{}",
                 plan.seconds()
             );

@@ -109,7 +109,18 @@ pub fn default_directory(keys: &Keys, started_at: &Timestamp) -> Result<PathBuf,
     Ok(keys.folder(&data).join(time))
 }
 
-/// The newest calibration of this machine and build that is kept in its default place.
+/// Keeps the file of a calibration that was made elsewhere, so that runs find it.
+///
+/// # Errors
+/// Where there is no data folder, or it cannot be written to.
+pub fn remember(keys: &Keys, started_at: &Timestamp, made: &Path) -> anyhow::Result<()> {
+    let directory = default_directory(keys, started_at)?;
+    fs::create_dir_all(&directory)?;
+    fs::copy(made.join(FILE), directory.join(FILE))?;
+    Ok(())
+}
+
+/// The calibration of this machine and build in the data folder that a run names.
 pub fn newest_here() -> Option<Digest> {
     let data = data_folder()?;
     // The program is read and hashed only where there is something to look for.
@@ -118,18 +129,34 @@ pub fn newest_here() -> Option<Digest> {
         .flatten()
 }
 
-/// The newest calibration below `data` for these keys: of those that made every check, or else of
-/// those that made some. The digest is of all the checks there are, so a part never passes for the whole.
+/// The newest calibration below `data` for these keys, of those that made every check; but where a newer
+/// one found a check to fail that none has passed since, that one: nobody is to overlook it. Where none
+/// made every check, the newest. The digest is of all the checks there are, so a part never passes for the
+/// whole.
 pub fn newest(data: &Path, keys: &Keys) -> Option<Digest> {
     let directories = fs::read_dir(keys.folder(data)).ok()?;
-    let found = directories
+    let mut found: Vec<Calibration> = directories
         .flatten()
-        .filter_map(|directory| read(&directory.path().join(FILE), keys));
-    let newest = found.max_by_key(|calibration| {
-        let whole = calibration.checks.len() >= ALL.len();
-        (whole, calibration.started_at.clone())
-    })?;
-    Some(newest.digest(u32::try_from(ALL.len()).unwrap_or(u32::MAX)))
+        .filter_map(|directory| read(&directory.path().join(FILE), keys))
+        .collect();
+    found.sort_by(|one, next| next.started_at.cmp(&one.started_at));
+    let whole = found
+        .iter()
+        .position(|calibration| calibration.checks.len() >= ALL.len());
+    let newer = &found[..whole.unwrap_or(0)];
+    let failed = (0..newer.len()).find(|place| fails_still(&newer[*place], &newer[..*place]));
+    let named = found.get(failed.or(whole).unwrap_or(0))?;
+    Some(named.digest(u32::try_from(ALL.len()).unwrap_or(u32::MAX)))
+}
+
+/// Whether it found a check to fail that no later one has passed.
+fn fails_still(calibration: &Calibration, later: &[Calibration]) -> bool {
+    let mut failed = calibration.checks.iter().filter(|check| !check.passed());
+    let passed_later = |name: &str| {
+        let mut checks = later.iter().flat_map(|later| &later.checks);
+        checks.any(|check| check.name == name && check.passed())
+    };
+    failed.any(|check| !passed_later(&check.name))
 }
 
 /// A calibration for these keys; one that cannot be read is said to be so, and is none.
@@ -162,6 +189,10 @@ mod tests {
     }
 
     fn keep(data: &Path, started_at: &str, checks: usize, keys: &Keys) {
+        keep_of(data, started_at, (checks, true), keys);
+    }
+
+    fn keep_of(data: &Path, started_at: &str, (checks, pass): (usize, bool), keys: &Keys) {
         let check = |number| Check {
             number,
             name: "x".into(),
@@ -173,7 +204,7 @@ mod tests {
                 truth: "1".into(),
                 measured: "1".into(),
                 tolerance: "none".into(),
-                pass: true,
+                pass,
             }],
             picture: None,
             note: String::new(),
@@ -222,7 +253,7 @@ mod tests {
         let whole = newest(data, &keys()).unwrap();
         assert_eq!(
             whole.started_at, "2026-02-01T00:00:00Z",
-            "a whole one before a newer part"
+            "a whole one before a newer part that passed"
         );
         let broken = keys().folder(data).join("2026-09-01");
         fs::create_dir_all(&broken).unwrap();
@@ -232,6 +263,27 @@ mod tests {
             Some(whole),
             "what cannot be read is passed over"
         );
+    }
+
+    #[test]
+    fn a_check_that_failed_since_is_not_hidden_by_an_older_whole_calibration() {
+        let temp = tempfile::tempdir().unwrap();
+        let data = temp.path();
+        let named = || newest(data, &keys()).unwrap();
+        keep(data, "2026-02-01T00:00:00Z", ALL.len(), &keys());
+        keep_of(data, "2026-03-01T00:00:00Z", (1, false), &keys());
+        keep(data, "2026-01-01T00:00:00Z", 1, &keys());
+        assert_eq!(named().started_at, "2026-03-01T00:00:00Z");
+        assert_eq!((named().passed, named().of), (0, ALL.len() as u32));
+        keep(data, "2026-04-01T00:00:00Z", 1, &keys());
+        assert_eq!(
+            named().started_at,
+            "2026-02-01T00:00:00Z",
+            "it passed again"
+        );
+        keep_of(data, "2026-05-01T00:00:00Z", (1, false), &keys());
+        keep(data, "2026-06-01T00:00:00Z", ALL.len(), &keys());
+        assert_eq!(named().started_at, "2026-06-01T00:00:00Z", "and all did");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     calibrate::{
         ALL, Effort, Entry, Lab, Sitting, chosen, injector,
         saturation::crowd,
-        store::{Keys, default_directory},
+        store::{self, Keys, default_directory},
     },
     meter::{environment::environment, limits::raise_open_files},
 };
@@ -83,6 +83,7 @@ pub fn run(args: Calibrate) -> anyhow::Result<ExitCode> {
         Some(directory) => directory.clone(),
         None => default_directory(&keys, &started_at)?,
     };
+    let elsewhere = args.out.is_some();
     let directory = place::create(directory)?;
     let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
     let mut site = site()?;
@@ -99,8 +100,8 @@ pub fn run(args: Calibrate) -> anyhow::Result<ExitCode> {
         started_at: format!("{started_at:.0}"),
         duration_s: 0.0,
         quick: args.quick,
-        machine: keys.machine,
-        build: keys.build,
+        machine: keys.machine.clone(),
+        build: keys.build.clone(),
         environment: warned(environment(), &lab.site),
         client_us: Default::default(),
         checks: Vec::new(),
@@ -111,6 +112,9 @@ pub fn run(args: Calibrate) -> anyhow::Result<ExitCode> {
     let stopped = make(&entries, &lab, &sitting, &mut calibration, args.json)?;
     calibration.duration_s = begun.elapsed().as_secs_f64();
     keep(&calibration, &directory, args.json)?;
+    if elsewhere && !calibration.checks.is_empty() {
+        remember(&keys, &started_at, &directory);
+    }
     Ok(match stopped {
         true => {
             let (made, of) = (calibration.checks.len(), entries.len());
@@ -168,6 +172,15 @@ fn keep(calibration: &Calibration, directory: &Path, json: bool) -> anyhow::Resu
         return say(&json);
     }
     say(&format!("{}\n{}\n", summary(calibration), index.display()))
+}
+
+/// Has runs find what was kept elsewhere. That they cannot is told, and takes nothing from the result.
+fn remember(keys: &Keys, started_at: &jiff::Timestamp, directory: &Path) {
+    if let Err(error) = store::remember(keys, started_at, directory) {
+        note(&format!(
+            "warning: runs will not name this calibration, as no copy could be kept in the data folder: {error}"
+        ));
+    }
 }
 
 /// The outcome in a few lines.

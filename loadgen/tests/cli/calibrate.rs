@@ -45,7 +45,9 @@ fn refuses_what_it_cannot_do_before_anything_is_written() {
     assert_eq!(entries(temp.path()), ["full"]);
     assert_eq!(entries(&temp.path().join("full")), ["kept"]);
     // What another process is to say must come through its pipe.
-    assert_eq!(finish(temp.path(), &["calibrate", "--injector"]).0, Some(2));
+    for hidden in ["--injector", "--crowd"] {
+        assert_eq!(finish(temp.path(), &["calibrate", hidden]).0, Some(2));
+    }
 }
 
 #[test]
@@ -101,7 +103,18 @@ fn json_is_the_file_and_nothing_else() {
         out,
         fs::read_to_string(temp.path().join("out/calibration.json")).unwrap()
     );
-    assert_eq!(entries(temp.path()), ["out"], "nothing elsewhere");
+    // Runs find it in the data folder, where the file is and no page.
+    assert_eq!(entries(temp.path()), ["data", "out"]);
+    let kept = temp.path().join("data/pushbench/calibrations");
+    let below = |directory: std::path::PathBuf| {
+        let [only] = &entries(&directory)[..] else {
+            panic!("one entry below {}", directory.display())
+        };
+        directory.join(only)
+    };
+    let file = below(below(below(kept)));
+    assert!(file.ends_with("calibration.json"));
+    assert_eq!(out, fs::read_to_string(file).unwrap());
 }
 
 #[test]
@@ -116,6 +129,7 @@ fn a_signal_stops_it_and_finished_checks_are_kept() {
         "out",
     ];
     let mut command = pushbench(temp.path(), &args);
+    command.env("XDG_DATA_HOME", temp.path().join("data"));
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut calibrate = piped.spawn().unwrap();
     let mut lines = BufReader::new(calibrate.stderr.take().unwrap()).lines();

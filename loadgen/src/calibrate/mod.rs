@@ -83,7 +83,7 @@ pub struct Sitting {
 
 /// The longest that the rounds may take to record, seconds.
 const ROUNDS_BUDGET: Budget = Budget {
-    quick_s: 38,
+    quick_s: 37,
     whole_s: 400,
 };
 
@@ -160,7 +160,7 @@ pub const ALL: &[Entry] = &[
         number: 1,
         name: "delay",
         budget: Budget {
-            quick_s: 31,
+            quick_s: 28,
             whole_s: 250,
         },
         draws: false,
@@ -170,7 +170,7 @@ pub const ALL: &[Entry] = &[
         number: 2,
         name: "stall",
         budget: Budget {
-            quick_s: 16,
+            quick_s: 15,
             whole_s: 80,
         },
         draws: false,
@@ -190,7 +190,7 @@ pub const ALL: &[Entry] = &[
         number: 4,
         name: "memory",
         budget: Budget {
-            quick_s: 6,
+            quick_s: 5,
             whole_s: 60,
         },
         draws: false,
@@ -210,7 +210,7 @@ pub const ALL: &[Entry] = &[
         number: 6,
         name: "saturation",
         budget: Budget {
-            quick_s: 27,
+            quick_s: 25,
             whole_s: 180,
         },
         draws: false,
@@ -230,7 +230,7 @@ pub const ALL: &[Entry] = &[
         number: 8,
         name: "overhead",
         budget: Budget {
-            quick_s: 10,
+            quick_s: 9,
             whole_s: 70,
         },
         draws: false,
@@ -240,7 +240,7 @@ pub const ALL: &[Entry] = &[
         number: 9,
         name: "quantiles",
         budget: Budget {
-            quick_s: 3,
+            quick_s: 13,
             whole_s: 20,
         },
         draws: false,
@@ -270,7 +270,7 @@ pub const ALL: &[Entry] = &[
         number: 12,
         name: "disturbance",
         budget: Budget {
-            quick_s: 28,
+            quick_s: 27,
             whole_s: 420,
         },
         draws: false,

@@ -42,10 +42,10 @@ const SCHEDULED_AT: u64 = 1_000_000_000;
 /// # Errors
 /// When the other process or a file cannot be used.
 pub async fn check(lab: &Lab) -> Result<Check, Broken> {
-    // A p99.99 needs 10 samples beyond it: 100,000. Five times as many even when quick.
+    // A p99.99 needs 10 samples beyond it: 100,000. Three times as many even when quick.
     let order = lab.effort.pick(
         Order {
-            trials: 5,
+            trials: 3,
             samples: 100_000,
         },
         Order {

@@ -77,8 +77,7 @@ impl Effort {
 pub struct Sitting {
     /// Of all that is resampled here; what is injected is drawn elsewhere.
     pub seed: u64,
-    /// None that were not recorded in time: it is not tried twice.
-    rounds: OnceCell<Option<Rounds>>,
+    rounds: OnceCell<Rounds>,
 }
 
 /// The longest that the rounds may take to record, seconds.
@@ -99,19 +98,10 @@ impl Sitting {
     /// Real rounds of identical arms, recorded for the check that asks first.
     async fn rounds(&self, lab: &Lab) -> Result<&Rounds, Broken> {
         let budget = ROUNDS_BUDGET.of(lab.effort);
-        let recorded = self.rounds.get_or_try_init(|| async {
-            match timeout(budget, rounds::record(lab, self.seed)).await {
-                Ok(recorded) => recorded.map(Some),
-                Err(_) => Ok(None),
-            }
-        });
-        let late = || {
-            let budget = budget.as_secs();
-            Broken::Waited(format!(
-                "the rounds were recorded, for which {budget} s are given"
-            ))
-        };
-        recorded.await?.as_ref().ok_or_else(late)
+        let recorded = self
+            .rounds
+            .get_or_try_init(|| rounds::record(lab, self.seed, budget));
+        recorded.await
     }
 }
 
@@ -326,6 +316,7 @@ impl Entry {
                 self.name
             )))?;
             if self.draws {
+                // Within a budget of their own, which both checks that draw from them share.
                 sitting.rounds(&lab).await?;
             }
             let budget = self.budget.of(lab.effort);

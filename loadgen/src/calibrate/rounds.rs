@@ -1,7 +1,10 @@
 //! Real rounds of identical arms, recorded once, and runs that are made up of them: what the statistics
 //! are held against.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use pushbench_reports::{
     calibration::Row,
@@ -11,6 +14,7 @@ use pushbench_reports::{
     statistics::{Pair, Spread, differences, log_ratios},
 };
 use rand::{Rng, seq::index};
+use tokio::time::timeout;
 
 use super::{Effort, Lab, blank_record};
 use crate::{
@@ -61,21 +65,30 @@ pub struct Rounds {
     pub planned: u32,
     /// Trials that were run again, because they were invalid.
     pub repeated: u32,
+    /// The time that was given, seconds, if it was over before all were recorded.
+    pub out_of_time_s: Option<u64>,
 }
 
-/// Runs identical arms, interleaved as in any run.
+/// Runs identical arms, interleaved as in any run, until all rounds are there or the time is over.
 ///
 /// # Errors
 /// When a trial cannot be run at all.
-pub async fn record(lab: &Lab, seed: u64) -> Result<Rounds, Broken> {
+pub async fn record(lab: &Lab, seed: u64, budget: Duration) -> Result<Rounds, Broken> {
     let plan = plan(lab.effort, seed);
     let trials = plan.trials();
     let (mut figures, mut repeated, mut reasons) = (BTreeMap::new(), 0, BTreeMap::new());
     // With more invalid trials than that a report calls the machine too noisy, and time has a bound.
     let most_repeated = trials.len() as u32 / 4;
-    for trial in trials {
+    let (begun, mut out_of_time_s) = (Instant::now(), None);
+    'trials: for trial in trials {
         for attempt in 1..=ATTEMPTS {
-            let record = trial::attempt(&trial, attempt, &lab.site).await?;
+            let left = budget.saturating_sub(begun.elapsed());
+            let tried = timeout(left, trial::attempt(&trial, attempt, &lab.site));
+            let Ok(record) = tried.await else {
+                out_of_time_s = Some(budget.as_secs());
+                break 'trials;
+            };
+            let record = record?;
             if record.invalid.is_empty() {
                 let key = (record.experiment.clone(), record.round, record.arm.clone());
                 figures.insert(key, record.metrics);
@@ -113,6 +126,7 @@ pub async fn record(lab: &Lab, seed: u64) -> Result<Rounds, Broken> {
         subjects: subjects.collect(),
         planned,
         repeated,
+        out_of_time_s,
     })
 }
 
@@ -190,7 +204,8 @@ impl Rounds {
         )
     }
 
-    /// Rows of the experiments that gave too few rounds to draw from; none where all is well.
+    /// Rows of the experiments that gave too few rounds to draw from, and of a time that did not suffice;
+    /// none where all is well.
     pub fn too_few(&self) -> Vec<Row> {
         let few = |subject: &&Subject| 2 * subject.rounds.len() < self.planned as usize;
         let row = |subject: &Subject| Row {
@@ -207,7 +222,15 @@ impl Rounds {
                 .to_owned(),
             pass: false,
         };
-        self.subjects.iter().filter(few).map(row).collect()
+        let late = self.out_of_time_s.map(|budget_s| Row {
+            subject: "rounds recorded".to_owned(),
+            truth: format!("{} rounds of each experiment in {budget_s} s", self.planned),
+            measured: format!("out of time after {budget_s} s"),
+            tolerance: "none".to_owned(),
+            pass: false,
+        });
+        let few = self.subjects.iter().filter(few).map(row);
+        late.into_iter().chain(few).collect()
     }
 }
 
@@ -394,6 +417,7 @@ pub mod tests {
             subjects: subjects.collect(),
             planned: 24,
             repeated: 0,
+            out_of_time_s: None,
         }
     }
 
@@ -468,6 +492,12 @@ pub mod tests {
             panic!("one is short")
         };
         assert!(!row.pass && row.measured == "11 rounds");
+        let mut late = made_up(0.5);
+        late.out_of_time_s = Some(9);
+        let [row] = &late.too_few()[..] else {
+            panic!("the time")
+        };
+        assert!(!row.pass && row.measured == "out of time after 9 s");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Check 10: identical arms through the whole statistics; how often a difference is seen where none is.
 
+mod until_decided;
+
 use pushbench_reports::{
     calibration::{Check, Look, Picture, Series},
     effect::Effect,
@@ -12,12 +14,10 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     Lab, Sitting, grouped,
     rate::{Bound, Rate, judge},
-    rounds::{OTHER, Rounds, Statistics, Subject, planned, records, statistics},
+    rounds::{Rounds, Statistics, Subject, planned, records, statistics},
 };
-use crate::{
-    bench::Broken,
-    command::run::looks::{LOOKS, Next, Standing, next, undecided},
-};
+use crate::bench::Broken;
+use until_decided::{Looks, longest};
 
 const TITLE: &str = "False alarms";
 
@@ -120,7 +120,7 @@ pub async fn check(lab: &Lab, sitting: &Sitting) -> Result<Check, Broken> {
             .to_owned(),
         counts: lab.effort.told(
             &format!("{} runs a row, seed {}; {}", grouped(RESAMPLES), sitting.seed, rounds.told()),
-            "24 rounds each of latency, throughput, memory and reconnect, and runs of 4 rounds too",
+            "24 rounds each of latency, throughput, memory and reconnect, and runs of 4 and 6 rounds too",
         ),
         rows,
         picture: (!rates.is_empty()).then(|| picture(&rates, rounds)),
@@ -213,83 +213,6 @@ fn stated(hits: u64, tries: u64) -> Rate {
         stated: Level::CONVENTION.significance(),
         bound: Bound::AtMost,
     }
-}
-
-/// Whole runs that look several times and stop when all is decided.
-#[derive(Debug, Default)]
-struct Looks {
-    runs: u64,
-    alarms: u64,
-}
-
-impl Looks {
-    fn add(&mut self, rounds: &Rounds, runs: u64, random: &mut ChaCha8Rng, statistics: Statistics) {
-        let plan = planned(&rounds.subjects, &looks());
-        for _ in 0..runs {
-            let longest = run(&rounds.subjects, longest(), random);
-            self.alarms += u64::from(stops_in_alarm(&rounds.subjects, &longest, |seen| {
-                statistics(&plan, seen)
-            }));
-            self.runs += 1;
-        }
-    }
-
-    fn rate(&self) -> Rate {
-        Rate {
-            subject: UNTIL_DECIDED.to_owned(),
-            ..stated(self.alarms, self.runs)
-        }
-    }
-}
-
-/// Rounds after which `run --until-decided` looks.
-fn looks() -> [u32; LOOKS.len()] {
-    LOOKS.map(|look| look.get())
-}
-
-fn longest() -> u32 {
-    looks().into_iter().max().unwrap_or(0)
-}
-
-/// Whether any look that a run reaches has an alarm. What comes after a look is what `run` does: rounds
-/// are added to what is open, until all is decided or the looks are over. An alarm that a later look takes
-/// back is one: an experiment may stop there.
-fn stops_in_alarm(
-    subjects: &[Subject],
-    longest: &[Record],
-    effects: impl Fn(&[Record]) -> Vec<Effect>,
-) -> bool {
-    let open = |subject: &Subject| Standing {
-        experiment: subject.name().to_owned(),
-        rounds: 0,
-        undecided: vec![OTHER.to_owned()],
-        round_seconds: 0.0,
-    };
-    let looks = looks();
-    let (mut standings, mut left) = (subjects.iter().map(open).collect::<Vec<_>>(), &looks[..]);
-    while let Next::Measure(parts) = next(left, &standings, f64::INFINITY) {
-        for part in parts {
-            let own = standings
-                .iter_mut()
-                .filter(|own| own.experiment == part.experiment);
-            own.for_each(|own| own.rounds = *part.rounds.end());
-        }
-        let had = |record: &&Record| {
-            let own = standings
-                .iter()
-                .find(|own| own.experiment == record.experiment);
-            own.is_some_and(|own| record.round <= own.rounds)
-        };
-        let effects = effects(&longest.iter().filter(had).cloned().collect::<Vec<_>>());
-        if effects.iter().any(alarms) {
-            return true;
-        }
-        for own in &mut standings {
-            own.undecided = undecided(&effects, &own.experiment);
-        }
-        left = left.get(1..).unwrap_or_default();
-    }
-    false
 }
 
 /// A difference that is there after Holm, however small: where the margin is far wider than the spread,
@@ -469,28 +392,5 @@ mod tests {
             statistics(plan, &messages)
         };
         assert_eq!(failed(WIDE, over_messages).len(), 3);
-    }
-
-    #[test]
-    fn looking_four_times_is_no_more_alarm_than_looking_once_unless_each_look_takes_all() {
-        let rounds = made_up(WIDE);
-        let rate = |statistics| {
-            let (mut looks, mut random) = (Looks::default(), ChaCha8Rng::seed_from_u64(6));
-            looks.add(&rounds, 150, &mut random, statistics);
-            judge(&[looks.rate()])[0].pass
-        };
-        assert!(rate(statistics));
-        let greedy: Statistics = |plan, records| {
-            let mut one_look = plan.clone();
-            one_look.looks.clear();
-            for experiment in &mut one_look.experiments {
-                experiment
-                    .metrics
-                    .iter_mut()
-                    .for_each(|metric| metric.margin = 1e-9);
-            }
-            statistics(&one_look, records)
-        };
-        assert!(!rate(greedy));
     }
 }

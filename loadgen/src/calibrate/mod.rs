@@ -5,6 +5,7 @@
 //! when the measurement is closed.
 
 pub mod accounting;
+mod budget;
 pub mod clock;
 pub mod delay;
 pub mod disturbance;
@@ -17,6 +18,7 @@ mod probe;
 mod quantiles;
 mod rate;
 pub mod reconnect;
+mod recording;
 mod rounds;
 pub mod saturation;
 pub mod stall;
@@ -34,6 +36,7 @@ use crate::{
     bench::{Broken, Site},
     refusal::Refusal,
 };
+use budget::{Budget, ROUNDS_BUDGET};
 use rounds::Rounds;
 
 /// Where checks are run, and how thoroughly.
@@ -80,12 +83,6 @@ pub struct Sitting {
     rounds: OnceCell<Rounds>,
 }
 
-/// The longest that the rounds may take to record, seconds.
-const ROUNDS_BUDGET: Budget = Budget {
-    quick_s: 37,
-    whole_s: 400,
-};
-
 impl Sitting {
     /// Before the first check.
     pub fn new(seed: u64) -> Self {
@@ -100,7 +97,7 @@ impl Sitting {
         let budget = ROUNDS_BUDGET.of(lab.effort);
         let recorded = self
             .rounds
-            .get_or_try_init(|| rounds::record(lab, self.seed, budget));
+            .get_or_try_init(|| recording::record(lab, self.seed, budget));
         recorded.await
     }
 }
@@ -115,20 +112,6 @@ pub struct Made {
 }
 
 type Making<'a> = Pin<Box<dyn Future<Output = Result<Made, Broken>> + 'a>>;
-
-/// The longest that something may take, seconds. What takes longer has failed, so that a calibration on a
-/// slow or busy machine ends all the same.
-#[derive(Debug, Clone, Copy)]
-struct Budget {
-    quick_s: u64,
-    whole_s: u64,
-}
-
-impl Budget {
-    fn of(self, effort: Effort) -> Duration {
-        Duration::from_secs(effort.pick(self.quick_s, self.whole_s))
-    }
-}
 
 /// A check there is.
 #[derive(Debug)]
@@ -151,7 +134,7 @@ pub const ALL: &[Entry] = &[
         name: "delay",
         budget: Budget {
             quick_s: 28,
-            whole_s: 250,
+            whole_s: 160,
         },
         draws: false,
         make: |lab, _| alone(delay::check(lab)),
@@ -191,7 +174,7 @@ pub const ALL: &[Entry] = &[
         name: "reconnect",
         budget: Budget {
             quick_s: 5,
-            whole_s: 90,
+            whole_s: 60,
         },
         draws: false,
         make: |lab, _| alone(reconnect::check(lab)),
@@ -201,7 +184,7 @@ pub const ALL: &[Entry] = &[
         name: "saturation",
         budget: Budget {
             quick_s: 25,
-            whole_s: 180,
+            whole_s: 160,
         },
         draws: false,
         make: |lab, _| alone(saturation::check(lab)),
@@ -230,7 +213,7 @@ pub const ALL: &[Entry] = &[
         number: 9,
         name: "quantiles",
         budget: Budget {
-            quick_s: 13,
+            quick_s: 12,
             whole_s: 20,
         },
         draws: false,
@@ -241,7 +224,7 @@ pub const ALL: &[Entry] = &[
         name: "false_alarms",
         budget: Budget {
             quick_s: 3,
-            whole_s: 60,
+            whole_s: 40,
         },
         draws: true,
         make: |lab, sitting| alone(false_alarms::check(lab, sitting)),
@@ -251,7 +234,7 @@ pub const ALL: &[Entry] = &[
         name: "power",
         budget: Budget {
             quick_s: 4,
-            whole_s: 80,
+            whole_s: 60,
         },
         draws: true,
         make: |lab, sitting| alone(power::check(lab, sitting)),
@@ -260,7 +243,7 @@ pub const ALL: &[Entry] = &[
         number: 12,
         name: "disturbance",
         budget: Budget {
-            quick_s: 27,
+            quick_s: 26,
             whole_s: 420,
         },
         draws: false,

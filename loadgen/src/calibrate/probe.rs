@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use pushbench_reports::{
-    calibration::{Look, Row, Series},
-    record::{FORMAT, Record},
-};
+use pushbench_reports::calibration::{Look, Row, Series};
 use pushbench_server::{
     contract::{clock::now_ns, transport::Transport},
     control::Command,
@@ -15,47 +12,57 @@ use pushbench_server::{
     faults::{Faults, Truth},
 };
 
-use super::Lab;
+use super::{Lab, blank_record};
 use crate::{
     arm::{Arm, Build, Factors},
     audience::Audience,
     bench::{Bench, Broken},
     recorder::{Recorder, quantile},
     subscriber::Outcome,
+    window::Hindrance,
 };
 
-/// How long after the window's end what was held may still arrive: several times the longest delay.
-const LATE_NS: u64 = 200_000_000;
+/// How long after a window's end what was held may still arrive: twice the longest delay.
+const LATE_NS: u64 = 110_000_000;
 
 /// Between a connection's end and the next attempt, where a check does not say otherwise.
 pub(super) const RETRY: Duration = Duration::from_secs(3);
 
-/// A feed and the window in which it is watched.
+/// A feed and the windows in which it is watched.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Feed {
     /// Subscribers: few, because a fan-out adds a time of its own.
     pub(super) subscribers: u32,
     /// Messages a second.
     pub(super) rate: f64,
-    /// From the feed's start to the window's.
+    /// From the feed's start to the first window's.
     pub(super) lead_ns: u64,
-    /// Length of the window.
+    /// Length of a window.
     pub(super) window_ns: u64,
+    /// How many there are, one after another, with a gap in which what was held arrives.
+    pub(super) windows: u32,
 }
 
 /// What was measured, and then what was true.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// Received − scheduled, nanoseconds.
-    pub(super) latency: Histogram<u64>,
-    /// Received − sent, nanoseconds.
-    pub(super) service: Histogram<u64>,
-    /// The window, [`now_ns`].
-    pub(super) window: std::ops::Range<u64>,
+    /// Each window's, in order.
+    pub(super) windows: Vec<Recorded>,
     /// As disclosed afterwards.
     pub(super) truth: Truth,
     /// Why the measurement is not what it claims to be.
     pub(super) invalid: Vec<String>,
+}
+
+/// What was recorded in one window.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// Received − scheduled, nanoseconds.
+    pub(super) latency: Histogram<u64>,
+    /// Received − sent, nanoseconds.
+    pub(super) service: Histogram<u64>,
+    /// When, [`now_ns`].
+    pub(super) window: std::ops::Range<u64>,
 }
 
 /// A bench for one measurement of a check; nobody keeps its record.
@@ -67,30 +74,13 @@ pub(super) fn bench(lab: &Lab, transport: Transport, faults: Faults) -> Result<B
         factors: Factors::default(),
         build: Build::Own,
     };
-    let record = Record {
-        format: FORMAT,
-        trial: 0,
-        experiment: "calibration".to_owned(),
-        arm: arm.label.clone(),
-        round: 1,
-        attempt: 1,
-        started_at: String::new(),
-        duration_ms: 0,
-        settings: Default::default(),
-        metrics: Default::default(),
-        points: Default::default(),
-        counters: Default::default(),
-        books: Vec::new(),
-        histograms: Default::default(),
-        invalid: Vec::new(),
-        notes: Vec::new(),
-    };
+    let record = blank_record("calibration", &arm.label, 1);
     let mut bench = Bench::new(arm, 0, None, record, lab.site.clone())?;
     bench.faults = faults;
     Ok(bench)
 }
 
-/// Watches a feed on a server of its own.
+/// Watches a feed on a server of its own; a machine that was busy meanwhile makes it invalid.
 pub(super) async fn watch(
     lab: &Lab,
     transport: Transport,
@@ -103,24 +93,35 @@ pub(super) async fn watch(
     audience
         .grow(&mut bench, &server, feed.subscribers, |_| false)
         .await;
-    let start_ns = now_ns() + feed.lead_ns;
-    let window = start_ns..start_ns + feed.window_ns;
-    *audience.recorder() = Recorder::new(window.clone());
+    let mut start_ns = now_ns() + feed.lead_ns;
+    *audience.recorder() = Recorder::new(start_ns..start_ns + feed.window_ns);
     server.command(Command::Feed { rate: feed.rate }).await?;
-    let pacer = bench.pacer.clone();
-    pacer.sleep_until(window.end + LATE_NS).await;
+    let mut hindrance = Hindrance::default();
+    hindrance.begin(&server)?;
+    let mut windows = Vec::new();
+    for _ in 0..feed.windows {
+        let window = start_ns..start_ns + feed.window_ns;
+        bench.pacer.sleep_until(window.end + LATE_NS).await;
+        start_ns = now_ns();
+        let next = Recorder::new(start_ns..start_ns + feed.window_ns);
+        let recorder = std::mem::replace(&mut *audience.recorder(), next);
+        bench.check_clock(&recorder);
+        windows.push(Recorded {
+            latency: recorder.latency,
+            service: recorder.service,
+            window,
+        });
+    }
+    hindrance.end(&server)?;
+    hindrance.report(&mut bench);
     server.command(Command::End).await?;
     let outcomes = audience.leave().await?;
     balance(&mut bench, server.counters().read(Counter::Owed), &outcomes);
     // What was measured is closed: now the truth may be asked for.
     let truth = server.disclose().await?;
     server.stop().await?;
-    let recorder = audience.recorder();
-    bench.check_clock(&recorder);
     Ok(Seen {
-        latency: recorder.latency.clone(),
-        service: recorder.service.clone(),
-        window,
+        windows,
         truth,
         invalid: bench.record.invalid,
     })
@@ -178,8 +179,114 @@ pub(super) fn signed_us(ns: f64) -> String {
     format!("{:+.1} µs", ns / 1e3)
 }
 
-/// What made measurements invalid, each reason once, for a check's note.
-pub(super) fn reasons(invalid: impl IntoIterator<Item = String>) -> String {
-    let reasons: std::collections::BTreeSet<_> = invalid.into_iter().collect();
+/// How a check's measurements went: which were made again, and which are not what they claim to be.
+#[derive(Debug, Default)]
+pub(super) struct Sound {
+    again: u32,
+    /// Why the first attempts were invalid that were made again.
+    passed: Vec<String>,
+    /// Why what was judged is invalid.
+    left: Vec<String>,
+}
+
+impl Sound {
+    /// Measures, and once more where the machine spoilt it; `invalid` says why of what was measured.
+    pub(super) async fn measure<T>(
+        &mut self,
+        mut measure: impl AsyncFnMut() -> Result<T, Broken>,
+        invalid: impl Fn(&T) -> &[String],
+    ) -> Result<T, Broken> {
+        let mut measured = measure().await?;
+        let spoilt = |reason: &String| reason.starts_with(BUSY);
+        if !invalid(&measured).is_empty() && invalid(&measured).iter().all(spoilt) {
+            self.again += 1;
+            self.passed.extend_from_slice(invalid(&measured));
+            measured = measure().await?;
+        }
+        self.left.extend_from_slice(invalid(&measured));
+        Ok(measured)
+    }
+
+    /// The row that fails when something was measured that is not valid.
+    pub(super) fn row(&self) -> Row {
+        let left = reasons(self.left.clone());
+        row(
+            "every measurement, valid",
+            "nothing spoilt",
+            if left.is_empty() {
+                "nothing spoilt"
+            } else {
+                &left
+            },
+            "none",
+            self.left.is_empty(),
+        )
+    }
+
+    /// For a check's counts.
+    pub(super) fn told(&self) -> String {
+        match self.again {
+            0 => String::new(),
+            again => format!("; {again} made again: {}", reasons(self.passed.clone())),
+        }
+    }
+}
+
+/// How the reasons begin that are the machine's, and not of what is measured.
+const BUSY: &str = "the machine was busy";
+
+/// Reasons, each once.
+pub(super) fn reasons(of: impl IntoIterator<Item = String>) -> String {
+    let reasons: std::collections::BTreeSet<_> = of.into_iter().collect();
     reasons.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+/// The median; NaN of nothing, which no tolerance holds.
+pub(super) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(low), Some(high)) = (
+        sorted.get(sorted.len().saturating_sub(1) / 2),
+        sorted.get(sorted.len() / 2),
+    ) else {
+        return f64::NAN;
+    };
+    (low + high) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attempts that go like this, through [`Sound`].
+    async fn sound(attempts: &[&str]) -> Sound {
+        let mut sound = Sound::default();
+        let mut attempts = attempts.iter();
+        let measure = async || {
+            let reason = attempts.next().copied().unwrap_or_default();
+            let reason = (!reason.is_empty()).then(|| reason.to_owned());
+            Ok(reason.into_iter().collect::<Vec<_>>())
+        };
+        sound.measure(measure, |invalid| invalid).await.unwrap();
+        sound
+    }
+
+    #[tokio::test]
+    async fn an_invalid_measurement_fails_and_only_a_busy_machine_has_a_second_try() {
+        assert!(sound(&[""]).await.row().pass);
+        let busy = "the machine was busy: the server waited 7 % of the window for a core";
+        let again = sound(&[busy, ""]).await;
+        assert!(again.row().pass && again.told().contains("1 made again: the machine"));
+        assert!(!sound(&[busy, busy]).await.row().pass);
+        let books = "the books of epoch 1 do not balance";
+        let spoilt = sound(&[books, ""]).await;
+        assert!(!spoilt.row().pass && spoilt.row().measured == books);
+    }
+
+    #[test]
+    fn a_median_is_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+        assert!(median(std::iter::empty()).is_nan());
+    }
 }

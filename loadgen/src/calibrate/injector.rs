@@ -56,7 +56,7 @@ impl Shape {
 }
 
 /// A standard normal number (Box and Muller 1958, Annals of Mathematical Statistics 29:610).
-fn normal(random: &mut impl Rng) -> f64 {
+pub(super) fn normal(random: &mut impl Rng) -> f64 {
     let (one, other): (f64, f64) = (random.random(), random.random());
     (-2.0 * (1.0 - one).ln()).sqrt() * (std::f64::consts::TAU * other).cos()
 }

@@ -7,16 +7,21 @@ use pushbench_reports::{
     calibration::Row,
     effect::{Effect, Verdict},
     estimate::effects,
-    record::{self, FORMAT, Record},
+    record::{self, Record},
     statistics::Level,
 };
+use pushbench_server::faults::Faults;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
     arm::Arm,
+    bench::Broken,
+    calibrate::{Lab, blank_record, injector::normal},
+    experiment::{Experiment, throughput},
     plan::{self, Plan},
-    trial::Trial,
+    quantity::{rounds, seconds},
+    trial::{self, Trial},
 };
 
 /// Which arm goes first.
@@ -41,11 +46,109 @@ const NOISE: f64 = 0.005;
 /// Rounds of a run, as the built-in plan has.
 const ROUNDS: u32 = 6;
 
-/// Runs without a difference, but with the drift, in which one is found.
-pub(super) fn alarms(runs: usize, order: Order) -> usize {
-    let alarms = (0..runs as u64).filter(|seed| {
-        let plan = plan(*seed);
-        let mut random = ChaCha8Rng::seed_from_u64(*seed);
+/// A series of trials of identical arms, run here on servers that work ever more for each message.
+#[derive(Debug)]
+pub(super) struct Series {
+    /// In the order in which they ran.
+    records: Vec<Record>,
+    plan: Plan,
+    /// Work for a message in the first and in the last trial, nanoseconds.
+    pub work_ns: [u64; 2],
+    /// Trials that were run again, because they were invalid.
+    pub again: u32,
+}
+
+/// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
+const ATTEMPTS: u32 = 3;
+
+/// What the servers work for a message at first, nanoseconds: as much as a delivery costs them without.
+const WORK_NS: std::ops::Range<u64> = 5_000..10_000;
+
+/// What the last one's work is, as a multiple of the first one's: so steep a drift that a fixed order must
+/// take it for a difference even of four rounds.
+const STEEP: std::ops::Range<f64> = 2.5..3.5;
+
+/// Runs the series, with a drift drawn from the system's randomness.
+pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
+    let mut random = rand::rng();
+    let first_ns = random.random_range(WORK_NS);
+    let last_ns = (first_ns as f64 * random.random_range(STEEP)) as u64;
+    let mut plan = plan(random.random());
+    for entry in &mut plan.experiments {
+        entry.experiment.set_rounds(rounds(lab.effort.pick(4, 6)));
+        if let Experiment::Throughput(settings) = &mut entry.experiment {
+            *settings = throughput::Settings {
+                rounds: settings.rounds,
+                warm_up_s: seconds(0.1),
+                window_s: seconds(lab.effort.pick(0.4, 0.8)),
+                ..Default::default()
+            };
+        }
+    }
+    let (trials, mut records, mut again) = (plan.trials(), Vec::new(), 0);
+    let last = trials.len().saturating_sub(1).max(1) as f64;
+    for (place, trial) in trials.iter().enumerate() {
+        let risen = (last_ns - first_ns) as f64 * place as f64 / last;
+        for attempt in 1..=ATTEMPTS {
+            let mut bench = trial::bench(trial, attempt, &lab.site)?;
+            bench.faults = Faults {
+                work_ns: Some(first_ns + risen as u64),
+                ..Faults::default()
+            };
+            trial.experiment.measure(&mut bench).await?;
+            let valid = bench.record.invalid.is_empty();
+            records.push(bench.record);
+            if valid {
+                break;
+            }
+            again += u32::from(attempt < ATTEMPTS);
+        }
+    }
+    Ok(Series {
+        records,
+        plan,
+        work_ns: [first_ns, last_ns],
+        again,
+    })
+}
+
+impl Series {
+    /// Trials that are valid, in order.
+    pub(super) fn trials(&self) -> usize {
+        let valid = self
+            .records
+            .iter()
+            .filter(|record| record.invalid.is_empty());
+        valid.count()
+    }
+
+    /// The p of the effect between the arms, in the order of the plan or as if the first arm had always
+    /// gone first.
+    pub(super) fn p(&self, order: Order) -> Option<f64> {
+        let mut records = self.records.clone();
+        if order == Order::Fixed {
+            let mut gone = BTreeMap::new();
+            for record in records
+                .iter_mut()
+                .filter(|record| record.invalid.is_empty())
+            {
+                let nth: &mut usize = gone.entry(record.round).or_default();
+                if let Some(label) = ARMS.get(*nth) {
+                    record.arm = (*label).to_owned();
+                }
+                *nth += 1;
+            }
+        }
+        judged(&self.plan, &records)?.p
+    }
+}
+
+/// Simulated runs without a difference, but with the drift, in which one is found.
+pub(super) fn alarms(runs: usize, seed: u64, order: Order) -> usize {
+    let alarms = (0..runs as u64).filter(|run| {
+        let seed = seed.wrapping_add(*run);
+        let plan = plan(seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
         let records = drifting(&plan, order, &mut random);
         judged(&plan, &records)
             .and_then(|effect| effect.p)
@@ -153,35 +256,28 @@ fn judged(plan: &Plan, records: &[Record]) -> Option<Effect> {
 }
 
 fn record(trial: &Trial, cpu_us: f64) -> Record {
-    Record {
-        format: FORMAT,
-        trial: trial.number,
-        experiment: EXPERIMENT.to_owned(),
-        arm: trial.arm.label.clone(),
-        round: trial.round,
-        attempt: 1,
-        started_at: String::new(),
-        duration_ms: 0,
-        settings: BTreeMap::new(),
-        metrics: [(METRIC.to_owned(), Some(cpu_us))].into(),
-        points: BTreeMap::new(),
-        counters: BTreeMap::new(),
-        books: Vec::new(),
-        histograms: BTreeMap::new(),
-        invalid: Vec::new(),
-        notes: Vec::new(),
-    }
-}
-
-/// A standard normal number (Box and Muller 1958, Annals of Mathematical Statistics 29:610).
-fn normal(random: &mut impl Rng) -> f64 {
-    let (one, other): (f64, f64) = (random.random(), random.random());
-    (-2.0 * (1.0 - one).ln()).sqrt() * (std::f64::consts::TAU * other).cos()
+    let mut record = blank_record(EXPERIMENT, &trial.arm.label, trial.round);
+    record.trial = trial.number;
+    record.metrics.insert(METRIC.to_owned(), Some(cpu_us));
+    record
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A series whose figures rise by this factor from trial to trial, as the statistics get it.
+    pub fn made_up(rise: f64) -> Series {
+        let plan = plan(7);
+        let trials = trials(&plan, Order::Mirrored);
+        let figure = |(place, trial): (usize, &Trial)| record(trial, 5.0 * rise.powi(place as i32));
+        Series {
+            records: trials.iter().enumerate().map(figure).collect(),
+            plan,
+            work_ns: [5_000, 15_000],
+            again: 0,
+        }
+    }
 
     #[test]
     fn a_run_that_lost_too_many_rounds_has_no_verdict() {

@@ -1,13 +1,18 @@
 //! Another process keeps a core busy that a trial needs, and what the rules of validity say of the trial.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use pushbench_server::{affinity, contract::transport::Transport};
+use pushbench_reports::record::{Metric, Record};
+use pushbench_server::{
+    affinity,
+    contract::{clock::now_ns, transport::Transport},
+};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -23,6 +28,7 @@ use crate::{
     experiment::{Experiment, throughput},
     quantity::seconds,
     trial::{self, Trial},
+    validity::{Evidence, Process},
 };
 
 /// What the neighbour may choose from.
@@ -40,19 +46,19 @@ pub struct Order {
 /// A neighbour leaves by itself, whatever becomes of who ordered it.
 pub const LONGEST_MS: u64 = 10_000;
 
-/// What it did.
+/// What it did; times are [`now_ns`], which all processes of a machine share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disturbed {
     /// Where.
     pub core: usize,
-    /// From the order, milliseconds.
-    pub from_ms: u64,
-    /// For so long, milliseconds.
-    pub for_ms: u64,
+    /// It began.
+    pub begin_ns: u64,
+    /// It was over.
+    pub end_ns: u64,
 }
 
-/// Keeps one of the cores busy for 40 to 60 % of the window, from the second or third tenth of it on: not
+/// Keeps one of the cores busy for 50 to 70 % of the window, from the second or third tenth of it on: not
 /// before it opens, where the warm-up would wait until it is over.
 ///
 /// # Errors
@@ -73,62 +79,145 @@ pub fn disturb(order: &Order, random: &mut impl Rng) -> io::Result<Disturbed> {
         let share: f64 = RngExt::random_range(random, range);
         (window_ms as f64 * share) as u64
     };
-    let disturbed = Disturbed {
-        core: cores[random.random_range(0..cores.len())],
-        from_ms: after_ms + share(0.1..0.3, random),
-        for_ms: share(0.4..0.6, random),
-    };
-    affinity::pin(&[disturbed.core])?;
-    std::thread::sleep(Duration::from_millis(disturbed.from_ms));
-    let until = Duration::from_millis(disturbed.from_ms + disturbed.for_ms);
+    let core = cores[random.random_range(0..cores.len())];
+    let from_ms = after_ms + share(0.1..0.3, random);
+    let for_ms = share(0.5..0.7, random);
+    affinity::pin(&[core])?;
+    std::thread::sleep(Duration::from_millis(from_ms).saturating_sub(started.elapsed()));
+    let begin_ns = now_ns();
+    let until = Duration::from_millis(from_ms + for_ms);
     while started.elapsed() < until {
         std::hint::spin_loop();
     }
-    Ok(disturbed)
+    Ok(Disturbed {
+        core,
+        begin_ns,
+        end_ns: now_ns(),
+    })
 }
 
-/// A trial, and what the rules said of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A trial, what was done to it and what the rules said of it.
+#[derive(Debug, Clone)]
 pub(super) struct Tried {
-    /// Whether the neighbour was there.
-    pub disturbed: bool,
-    /// Whether the trial is invalid.
-    pub flagged: bool,
+    /// Share of its window that the neighbour was there for, at least; none of a trial left alone.
+    pub covered: Option<f64>,
+    /// Why it is invalid for what the machine or the generator did.
+    pub flagged: Vec<String>,
+    /// What reports compare, by name.
+    pub figures: BTreeMap<String, f64>,
 }
 
-const WARM_UP_S: f64 = 0.2;
-const WINDOW_S: f64 = 1.2;
+const WARM_UP_S: f64 = 0.3;
 
 /// From a trial's start until its feed begins, with room for a warm-up that takes a few slices more: a
 /// server is started and a hundred subscribers join. A neighbour that comes earlier is waited for, as
 /// part of the warm-up.
 const JOINING_MS: u64 = 400;
 
-/// Runs trials, some of them with the neighbour.
+/// How many trials there are, with the neighbour and without.
+pub(super) fn wanted(lab: &Lab) -> [u32; 2] {
+    lab.effort.pick([5, 3], [40, 20])
+}
+
+/// Runs trials, some of them with the neighbour, until as many were disturbed as are wanted, or half as
+/// many again were not: the neighbour may miss a window that opens late.
 pub(super) async fn measure(lab: &Lab) -> Result<Vec<Tried>, Broken> {
-    let count = lab.effort.pick(10, 60);
-    let mut tried = Vec::new();
-    for number in 1..=count {
-        // Two of five are left alone: four even when quick, since three that are all invalid by chance would
-        // not yet show that too many are.
-        let disturbed = !matches!(number % 5, 0 | 2);
-        let neighbour = match disturbed {
-            true => Some(Neighbour::order(&lab.site.server_binary, &order(lab)).await?),
-            false => None,
-        };
-        let record = trial::run(&trial(number), &lab.site).await?;
-        if let Some(neighbour) = neighbour {
-            neighbour.leave().await?;
+    let [disturbed, alone] = wanted(lab);
+    let window_s = lab.effort.pick(0.9, 1.2);
+    let most = disturbed + disturbed / 2 + alone;
+    let mut tried: Vec<Tried> = Vec::new();
+    for number in 1..=most {
+        let hit = tried.iter().filter(|one| super::hit(one)).count() as u32;
+        let left = tried.iter().filter(|one| one.covered.is_none()).count() as u32;
+        if hit >= disturbed && left >= alone {
+            break;
         }
-        tried.push(Tried {
-            disturbed,
-            flagged: !record.invalid.is_empty(),
-        });
+        // One after another, so that what else the machine does meets both.
+        let leave = left < alone && (hit >= disturbed || left * disturbed <= hit * alone);
+        tried.push(one(lab, number, window_s, !leave).await?);
     }
     Ok(tried)
 }
 
-fn order(lab: &Lab) -> Order {
+async fn one(lab: &Lab, number: u32, window_s: f64, disturbed: bool) -> Result<Tried, Broken> {
+    let neighbour = match disturbed {
+        true => Some(Neighbour::order(&lab.site.server_binary, &order(lab, window_s)).await?),
+        false => None,
+    };
+    let began_ns = now_ns();
+    let record = trial::run(&trial(number, window_s), &lab.site).await?;
+    let ended_ns = now_ns();
+    let did = match neighbour {
+        Some(neighbour) => Some(neighbour.leave().await?),
+        None => None,
+    };
+    let warm_up_ms = record.metrics.get("warm_up_ms").copied().flatten();
+    let whole = Whole {
+        began_ns,
+        ended_ns,
+        warm_up_ns: (warm_up_ms.unwrap_or(0.0) * 1e6) as u64,
+        window_ns: (window_s * 1e9) as u64,
+    };
+    let figures = record.metrics.iter();
+    Ok(Tried {
+        covered: did.map(|did| whole.covered(did)),
+        flagged: flags(&record),
+        figures: figures
+            .filter_map(|(name, figure)| Some((name.clone(), (*figure)?)))
+            .collect(),
+    })
+}
+
+/// A trial in time: its window lies between its warm-up and its end, and not before the warm-up's length has
+/// passed.
+struct Whole {
+    began_ns: u64,
+    ended_ns: u64,
+    warm_up_ns: u64,
+    window_ns: u64,
+}
+
+impl Whole {
+    /// The share of the window that a disturbance covered at least, wherever the window lay.
+    fn covered(&self, did: Disturbed) -> f64 {
+        let earliest = self.began_ns + self.warm_up_ns;
+        let latest = self.ended_ns.saturating_sub(self.window_ns);
+        // As the window moves, what is covered of it rises, stays and falls: it is least at an end.
+        let covered = [earliest, latest].map(|opens| {
+            let (from, until) = (
+                opens.max(did.begin_ns),
+                (opens + self.window_ns).min(did.end_ns),
+            );
+            until.saturating_sub(from) as f64 / self.window_ns as f64
+        });
+        covered[0].min(covered[1])
+    }
+}
+
+/// The reasons that the machine or the generator gave: not accidents, which a neighbour does not make.
+fn flags(record: &Record) -> Vec<String> {
+    let figure = |name: &str| record.metrics.get(name).copied().flatten();
+    let wait = |whose, name| figure(name).map(|share| Evidence::RunQueueWait { whose, share });
+    let evidence = [
+        wait(Process::Server, "server_run_queue_wait"),
+        wait(Process::Generator, "generator_run_queue_wait"),
+        figure("steal").map(Evidence::Steal),
+        figure("generator_load").map(Evidence::GeneratorLoad),
+        figure("read_lag_ms_p99").map(|ms| Evidence::ReadLag(ms * 1e6)),
+    ];
+    let reasons = evidence.iter().flatten().filter_map(Evidence::reason);
+    // Only what the trial itself says: another rule than its own flags nothing.
+    reasons.filter(|why| record.invalid.contains(why)).collect()
+}
+
+/// What the trials' figures are judged by.
+pub(super) fn metrics() -> Vec<Metric> {
+    Experiment::Throughput(throughput::Settings::default())
+        .describe()
+        .metrics
+}
+
+fn order(lab: &Lab, window_s: f64) -> Order {
     let cores = [&lab.site.server_cores[..], &lab.site.generator_cores].concat();
     Order {
         // Where nobody is pinned there is one core, and everybody is on it.
@@ -137,18 +226,18 @@ fn order(lab: &Lab) -> Order {
             false => cores,
         },
         after_ms: JOINING_MS + (WARM_UP_S * 1e3) as u64,
-        window_ms: (WINDOW_S * 1e3) as u64,
+        window_ms: (window_s * 1e3) as u64,
     }
 }
 
-fn trial(number: u32) -> Trial {
+fn trial(number: u32, window_s: f64) -> Trial {
     Trial {
         number,
         experiment: Experiment::Throughput(throughput::Settings {
             warm_up_s: seconds(WARM_UP_S),
             // On a machine that never settles the check ends in time all the same, and says so.
             warm_up_max_s: seconds(1.0),
-            window_s: seconds(WINDOW_S),
+            window_s: seconds(window_s),
             ..Default::default()
         }),
         arm: Arm {
@@ -216,16 +305,50 @@ mod tests {
             window_ms,
         };
         std::thread::spawn(move || {
+            let asked_ns = now_ns();
             let did = disturb(&order(&cores, 20), &mut rand::rng()).unwrap();
             assert!(cores.contains(&did.core));
-            assert!(
-                (3..=7).contains(&did.from_ms) && (8..12).contains(&did.for_ms),
-                "{did:?}"
-            );
+            // Later than ordered it may be, on a busy machine; earlier never.
+            assert!(did.begin_ns >= asked_ns + 3_000_000, "{did:?}");
+            assert!(did.end_ns >= asked_ns + 13_000_000, "{did:?}");
             assert!(disturb(&order(&[], 20), &mut rand::rng()).is_err());
             assert!(disturb(&order(&cores, LONGEST_MS + 1), &mut rand::rng()).is_err());
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn a_neighbour_covers_what_it_surely_covers() {
+        let whole = Whole {
+            began_ns: 1_000,
+            ended_ns: 2_600,
+            warm_up_ns: 300,
+            window_ns: 1_000,
+        };
+        let did = |begin_ns, end_ns| Disturbed {
+            core: 0,
+            begin_ns,
+            end_ns,
+        };
+        // The window opens between 1,300 and 1,600.
+        assert_eq!(whole.covered(did(1_700, 2_200)), 0.5);
+        assert_eq!(whole.covered(did(1_200, 1_800)), 0.2);
+        assert_eq!(whole.covered(did(1_000, 1_600)), 0.0);
+        assert_eq!(whole.covered(did(2_700, 2_900)), 0.0);
+    }
+
+    #[test]
+    fn a_trial_is_flagged_for_what_the_machine_did_and_for_no_accident() {
+        let mut record = crate::calibrate::blank_record("throughput", "x", 1);
+        record.metrics = [("server_run_queue_wait".to_owned(), Some(0.2))].into();
+        assert!(flags(&record).is_empty(), "the trial does not say so");
+        let wait = Evidence::RunQueueWait {
+            whose: Process::Server,
+            share: 0.2,
+        };
+        let accident = "a subscriber was cut off: reset".to_owned();
+        record.invalid = vec![accident, wait.reason().unwrap()];
+        assert_eq!(flags(&record), [wait.reason().unwrap()]);
     }
 }

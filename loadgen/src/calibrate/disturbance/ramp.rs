@@ -1,242 +1,265 @@
-//! Servers that warm up, and where their warm-up was cut.
+//! Servers that warm up, and where the warm-up of a trial cuts them.
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use pushbench_reports::calibration::{Look, Picture, Series};
 use pushbench_server::{
-    contract::{
-        ask::{Ask, FeedAsk},
-        clock::now_ns,
-        notice::Notice,
-        transport::Transport,
-    },
+    contract::{clock::now_ns, transport::Transport},
     control::Command,
     faults::{Fall, Faults, Ramp as Asked},
 };
-use tokio::{sync::oneshot, time::timeout};
 
-use super::Detector;
 use crate::{
-    arm::{Arm, Build, Factors},
+    audience::Audience,
     bench::Broken,
-    calibrate::Lab,
-    client::{self, Ended, Heard},
-    experiment::{Experiment, throughput},
+    calibrate::{Lab, probe},
+    experiment::Experiment,
+    plan::{self, Plan},
+    recorder::Recorder,
     settle::STEADY,
-    trial::{self, Trial},
+    warm_up::{WarmUp, take_median_ns},
 };
 
-/// As long as a slice of a trial's warm-up.
-const SLICE_NS: u64 = 50_000_000;
+/// The delay at first: some fifteen times the latency of a quiet machine, the most that the detector's
+/// tolerance is stated for is twenty.
+const FROM_US: u64 = 1_500;
 
-/// Five messages a slice: their median is as noisy as those of trials, or more.
-const MESSAGES_PER_SECOND: f64 = 100.0;
-
-/// Servers at once, each with a ramp of its own: holding their messages takes a third of a core.
-const TOGETHER: u32 = 16;
-
-/// The delay at first: some twenty times the latency of a quiet machine.
-const FROM_US: u64 = 3_000;
-
-/// What a ramp of a steady server needs beyond its own length and the steady slices: the detector's delay,
-/// and room.
-const ROOM: Duration = Duration::from_millis(2_500);
-
-/// How early a cut may be, as a share of the ramp's length: what it leaves is a fifth of the delay at
-/// first, and none of it once the steady slices have passed.
+/// How early a cut may be, as a share of the ramp's length: as the detector states.
 const EARLY: f64 = 0.2;
 
-/// One server's warm-up.
+/// How long before the end a warm-up may be given up at the earliest, beyond ramp and steady slices: the
+/// detector's delay, and room.
+const ROOM_S: f64 = 2.0;
+
+/// Warm-ups of one setting, and the servers that they watch.
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    /// The plan whose warm-up it is.
+    pub name: &'static str,
+    warm_up: WarmUp,
+    /// Nominal length of the ramps, seconds.
+    pub ramp_s: f64,
+    messages_per_second: f64,
+    subscribers: u32,
+    /// Servers at once. Messages that are held keep their server's core busy a little, and with more than a
+    /// few servers they would be each other's noisy neighbours.
+    together: u32,
+    batches: u32,
+}
+
+impl Setting {
+    /// How many ramps there are.
+    pub(super) fn ramps(&self) -> u32 {
+        self.together * self.batches
+    }
+
+    /// Of a slice, nanoseconds.
+    fn slice_ns(&self) -> f64 {
+        self.warm_up.slice_ns() as f64
+    }
+}
+
+/// The settings of the built-in plans. A slice has several messages in either; the longest ramp is over as
+/// many slices as the detector's tolerance is stated for.
+pub(super) fn settings(lab: &Lab) -> [Setting; 2] {
+    [
+        Setting {
+            name: "quick",
+            warm_up: of_plan(&plan::quick(), 2.0),
+            ramp_s: lab.effort.pick(1.0, 2.0),
+            messages_per_second: 400.0,
+            subscribers: 5,
+            together: 2,
+            batches: lab.effort.pick(3, 20),
+        },
+        Setting {
+            name: "full",
+            warm_up: of_plan(&plan::full(), 10.0),
+            ramp_s: lab.effort.pick(3.0, 10.0),
+            messages_per_second: 100.0,
+            subscribers: 4,
+            together: lab.effort.pick(4, 5),
+            batches: lab.effort.pick(1, 8),
+        },
+    ]
+}
+
+/// The warm-up of a plan's throughput; given up no sooner than a ramp of this length needs.
+fn of_plan(plan: &Plan, longest_s: f64) -> WarmUp {
+    let throughput = |experiment: &&Experiment| experiment.name() == "throughput";
+    let mut experiments = plan.experiments.iter().map(|entry| &entry.experiment);
+    let found = experiments.find(throughput).and_then(Experiment::warm_up);
+    let warm_up = found.unwrap_or(WarmUp {
+        least: crate::quantity::seconds(0.5),
+        most: crate::quantity::seconds(5.0),
+    });
+    let needed_s = 1.1 * longest_s + warm_up.least.get() + ROOM_S;
+    WarmUp {
+        most: crate::quantity::seconds(warm_up.most.get().max(needed_s)),
+        ..warm_up
+    }
+}
+
+/// One server's warm-up; times are seconds since the load began.
 #[derive(Debug, Clone)]
 pub(super) struct Ramp {
-    /// Median latency of each slice since the first message, microseconds.
-    pub medians_us: Vec<f64>,
-    /// Its length as disclosed, in slices.
-    pub slices: f64,
-    /// Its end as disclosed, in slices since the first message.
-    pub end: f64,
+    /// Median latency of each slice, `[seconds, milliseconds]`.
+    pub medians: Vec<[f64; 2]>,
+    /// Its length as disclosed.
+    pub length_s: f64,
+    /// Its end as disclosed.
+    pub end_s: f64,
+    /// Where the warm-up found it steady, if it did.
+    pub cut_s: Option<f64>,
+    /// When the window was to open.
+    pub opens_s: f64,
 }
 
 impl Ramp {
-    /// Whether the first cut that the detector gives, asked after each slice, lies where it may.
-    pub(super) fn cut_right(&self, detector: Detector) -> bool {
-        self.cut(detector).is_some_and(|cut| {
-            let cut = cut as f64;
-            self.end - EARLY * self.slices <= cut && cut <= self.end + STEADY as f64 / 2.0
-        })
-    }
-
-    fn cut(&self, detector: Detector) -> Option<usize> {
-        let mut ends = 1..=self.medians_us.len();
-        ends.find_map(|end| detector(&self.medians_us[..end], STEADY))
-    }
-
-    /// Latencies in the order of their schedule, as `(scheduled_at, nanoseconds)`; none without a ramp or a
-    /// message. A slice without a message has that of the slice before.
-    fn of(heard: &[(u64, u64)], fall: Fall) -> Option<Self> {
-        let (first, began) = (heard.first()?.0, fall.began_at?);
-        let slice = |at: u64| at.saturating_sub(first) / SLICE_NS;
-        let mut medians_us: Vec<f64> = Vec::new();
-        // The last slice is not whole.
-        for number in 0..slice(heard.last()?.0) {
-            let of = heard.iter().filter(|(at, _)| slice(*at) == number);
-            let mut latencies: Vec<u64> = of.map(|(_, latency)| *latency).collect();
-            latencies.sort_unstable();
-            let median = latencies
-                .get(latencies.len() / 2)
-                .map(|ns| *ns as f64 / 1e3);
-            medians_us.extend(median.or_else(|| medians_us.last().copied()));
-        }
-        let in_slices = |ns: u64| ns as f64 / SLICE_NS as f64;
-        Some(Self {
-            medians_us,
-            slices: in_slices(fall.over_ns),
-            end: in_slices((began + fall.over_ns).saturating_sub(first)),
-        })
+    /// Whether the cut lies where the detector states it may, with slices of this length, and the window
+    /// opens after the steady slices.
+    pub(super) fn cut_right(&self, slice_s: f64) -> bool {
+        let late_s = slice_s * STEADY as f64 / 2.0;
+        let may = self.end_s - EARLY * self.length_s..=self.end_s + late_s;
+        self.cut_s
+            .is_some_and(|cut_s| may.contains(&cut_s) && self.opens_s > cut_s)
     }
 }
 
-/// Starts servers that warm up, and hears them until they are long steady.
-pub(super) async fn measure(lab: &Lab) -> Result<Vec<Ramp>, Broken> {
-    let (seconds, batches) = lab.effort.pick((2.0, 1), (10.0, 4));
+/// Starts servers that warm up, and watches each as a trial does.
+pub(super) async fn measure(lab: &Lab) -> Result<[(Setting, Vec<Ramp>); 2], Broken> {
+    let [quick, full] = settings(lab);
+    // Reduced, both at once, or there would be no time for several.
+    let (of_quick, of_full) = match lab.effort {
+        crate::calibrate::Effort::Quick => try_join(all(lab, &quick), all(lab, &full)).await?,
+        crate::calibrate::Effort::Whole => (all(lab, &quick).await?, all(lab, &full).await?),
+    };
+    Ok([(quick, of_quick), (full, of_full)])
+}
+
+async fn all(lab: &Lab, setting: &Setting) -> Result<Vec<Ramp>, Broken> {
     let mut ramps = Vec::new();
-    for batch in 0..batches {
-        let together = (0..TOGETHER).map(|place| one(lab, batch * TOGETHER + place + 1, seconds));
+    for _ in 0..setting.batches {
+        let together = (0..setting.together).map(|_| one(lab, setting));
         ramps.extend(try_join_all(together).await?);
     }
     Ok(ramps)
 }
 
-async fn one(lab: &Lab, number: u32, seconds: f64) -> Result<Ramp, Broken> {
-    let mut bench = trial::bench(&trial(number), 1, &lab.site)?;
-    bench.faults = Faults {
+async fn one(lab: &Lab, setting: &Setting) -> Result<Ramp, Broken> {
+    let faults = Faults {
         ramp: Some(Asked {
-            seconds,
+            seconds: setting.ramp_s,
             from_us: FROM_US,
         }),
         ..Faults::default()
     };
-    let mut server = bench.start_server(1, Duration::from_secs(3)).await?;
-    let (greeted, hello) = oneshot::channel();
-    let listening = tokio::spawn(listen(bench.arm.transport, server.address(), greeted));
-    let patience = Duration::from_secs(10);
-    let live = timeout(patience, hello)
-        .await
-        .is_ok_and(|hello| hello.is_ok());
-    if !live {
-        return Err(Broken::Waited(
-            "a server that warms up had its listener".into(),
-        ));
-    }
-    server
-        .command(Command::Feed {
-            rate: MESSAGES_PER_SECOND,
-        })
-        .await?;
-    // The drawn length is at most a tenth above the nominal one.
-    let steady = Duration::from_nanos(SLICE_NS * STEADY as u64) + ROOM;
-    let length = Duration::from_secs_f64(1.1 * seconds) + steady;
-    bench
-        .pacer
-        .sleep_until(now_ns() + length.as_nanos() as u64)
+    let mut bench = probe::bench(lab, Transport::SseH1, faults)?;
+    let retry = Duration::from_secs(3);
+    let mut server = bench.start_server(setting.subscribers, retry).await?;
+    let mut audience = Audience::new(&bench, &server, false);
+    audience
+        .grow(&mut bench, &server, setting.subscribers, |_| false)
         .await;
+    let rate = setting.messages_per_second;
+    server.command(Command::Feed { rate }).await?;
+    let begun_ns = now_ns();
+    *audience.recorder() = Recorder::new(begun_ns..u64::MAX);
+    let pacer = bench.pacer.clone();
+    let median_ns = || take_median_ns(&mut audience.recorder());
+    let warmed = setting.warm_up.watch(&pacer, begun_ns, median_ns).await;
+    warmed.report(&mut bench);
     server.command(Command::End).await?;
-    let heard = timeout(patience, listening).await;
+    audience.leave().await?;
+    // The cut is made: now the truth may be asked for.
     let fall = server.disclose().await?.ramp;
     server.stop().await?;
-    let heard = heard.ok().and_then(Result::ok).and_then(Result::ok);
-    heard
-        .zip(fall)
-        .and_then(|(heard, fall)| Ramp::of(&heard, fall))
-        .ok_or_else(|| Broken::Waited("a server that warms up was heard to its end".into()))
+    let seconds = |name: &str| {
+        let ms = bench.record.metrics.get(name).copied().flatten();
+        ms.map(|ms| ms / 1e3)
+    };
+    let points = bench.record.points.get("warm_up");
+    let medians = points.into_iter().flatten();
+    let medians = medians.map(|[ms, median_ms]| [ms / 1e3, *median_ms]);
+    ended(fall, begun_ns)
+        .map(|(length_s, end_s)| Ramp {
+            medians: medians.collect(),
+            length_s,
+            end_s,
+            cut_s: seconds("steady_from_ms"),
+            opens_s: seconds("warm_up_ms").unwrap_or(0.0),
+        })
+        .ok_or_else(|| Broken::Waited("a server that warms up published something".into()))
 }
 
-fn trial(number: u32) -> Trial {
-    Trial {
-        number,
-        experiment: Experiment::Throughput(throughput::Settings::default()),
-        arm: Arm {
-            label: "a server that warms up".to_owned(),
-            transport: Transport::SseH1,
-            control_of: None,
-            factors: Factors::default(),
-            build: Build::Own,
-        },
-        round: 1,
-        seed: 0,
-        trace: None,
-    }
+/// Length and end of a ramp that has begun, seconds; the end since the load began.
+fn ended(fall: Option<Fall>, begun_ns: u64) -> Option<(f64, f64)> {
+    let fall = fall?;
+    let end_ns = (fall.began_at? + fall.over_ns) as f64;
+    Some((fall.over_ns as f64 / 1e9, (end_ns - begun_ns as f64) / 1e9))
 }
 
-/// Latencies of all messages until the stream's end, in the order of their schedule.
-async fn listen(
-    transport: Transport,
-    server: std::net::SocketAddr,
-    greeted: oneshot::Sender<()>,
-) -> Result<Vec<(u64, u64)>, Ended> {
-    let (mut heard, mut greeted) = (Vec::new(), Some(greeted));
-    let mut wire = client::connect(transport, server).await?;
-    wire.ask(&Ask::Feed(FeedAsk {
-        subscriber: None,
-        resume: false,
-        after: None,
-    }))
-    .await?;
-    client::receive(wire.as_mut(), |said| match said {
-        Heard::Message(message, received_at) => {
-            let scheduled_at = message.stamps.scheduled_at;
-            heard.push((scheduled_at, received_at.saturating_sub(scheduled_at)));
-            None
-        }
-        Heard::Notice(Notice::Hello { .. }) => {
-            // Who waits for it may have given up.
-            let _ = greeted.take().map(|greeted| greeted.send(()));
-            None
-        }
-        Heard::Notice(Notice::End { .. }) => Some(Ok(())),
-        Heard::Notice(Notice::Refused { reason }) => Some(Err(Ended::Failed(reason))),
-        Heard::Notice(Notice::Dropped { .. }) => None,
-    })
-    .await?;
-    wire.close().await;
-    heard.sort_unstable();
-    Ok(heard)
+/// The share of ramps that were cut right: how many, of how many.
+pub(super) fn cut_right((setting, ramps): &(Setting, Vec<Ramp>)) -> (usize, usize) {
+    let right = ramps
+        .iter()
+        .filter(|ramp| ramp.cut_right(setting.slice_ns() / 1e9));
+    (right.count(), ramps.len())
 }
 
-/// The first ramp with its cut and its end.
-pub(super) fn picture(ramps: &[Ramp]) -> Option<Picture> {
-    let ramp = ramps.first()?;
-    let seconds = |slice: f64| slice * SLICE_NS as f64 / 1e9;
-    let points = ramp.medians_us.iter().enumerate();
-    let points = points.map(|(slice, median)| [seconds(slice as f64), *median]);
-    let highest = ramp.medians_us.iter().copied().fold(0.0, f64::max);
-    let upright = |slice: f64| vec![[seconds(slice), 0.0], [seconds(slice), highest]];
+/// Where the cuts that were not right lay, in words.
+pub(super) fn wrong((setting, ramps): &(Setting, Vec<Ramp>)) -> Vec<String> {
+    let wrong = ramps
+        .iter()
+        .filter(|ramp| !ramp.cut_right(setting.slice_ns() / 1e9));
+    let told = wrong.map(|ramp| {
+        let Ramp {
+            length_s,
+            end_s,
+            cut_s,
+            ..
+        } = ramp;
+        let cut = cut_s.map_or("never".to_owned(), |cut_s| format!("at {cut_s:.2} s"));
+        let name = setting.name;
+        format!("{name}: a ramp over {length_s:.2} s that ended at {end_s:.2} s was cut {cut}")
+    });
+    told.collect()
+}
+
+/// One ramp with its cut and its end: one that was cut wrong, if there is one.
+pub(super) fn picture(all: &[(Setting, Vec<Ramp>)]) -> Option<Picture> {
+    let (setting, ramps) = all.last()?;
+    let slice_s = setting.slice_ns() / 1e9;
+    let wrong = ramps.iter().find(|ramp| !ramp.cut_right(slice_s));
+    let ramp = wrong.or(ramps.first())?;
+    let highest = ramp.medians.iter().map(|[_, ms]| *ms).fold(0.0, f64::max);
+    let upright = |at: f64| vec![[at, 0.0], [at, highest]];
     let mut series = vec![
         Series {
             name: "median latency of a slice".to_owned(),
             look: Look::Dots,
-            points: points.collect(),
+            points: ramp.medians.clone(),
         },
         Series {
             name: "end of the ramp".to_owned(),
             look: Look::Truth,
-            points: upright(ramp.end),
+            points: upright(ramp.end_s),
         },
     ];
-    series.extend(ramp.cut(crate::settle::settled).map(|cut| Series {
+    series.extend(ramp.cut_s.map(|cut_s| Series {
         name: "cut".to_owned(),
         look: Look::Line,
-        points: upright(cut as f64),
+        points: upright(cut_s),
     }));
     Some(Picture {
-        title: "The cut lies where the ramp ends".to_owned(),
-        subtitle: "the first of the ramps".to_owned(),
+        title: "A ramp, where it ended and where it was cut".to_owned(),
+        subtitle: format!("the warm-up of the {} plan; one that was cut wrong, if there is one", setting.name),
         caption: "Dots are what the detector saw. The dashed line is where the server said afterwards that its delay \
-                  was over, the drawn one where the detector had cut."
+                  was over, the drawn one where the warm-up had cut."
             .to_owned(),
-        x_title: "seconds since the first message".to_owned(),
-        y_title: "latency, µs".to_owned(),
+        x_title: "seconds since the load began".to_owned(),
+        y_title: "latency, ms".to_owned(),
         x_logarithmic: false,
         y_logarithmic: false,
         series,
@@ -244,51 +267,84 @@ pub(super) fn picture(ramps: &[Ramp]) -> Option<Picture> {
 }
 
 #[cfg(test)]
-impl Ramp {
-    /// A ramp from `from` times the level, over so many slices, with noise of 5 %.
-    pub(super) fn synthetic(slices: f64, from: f64, seed: u64) -> Self {
-        use rand::{RngExt, SeedableRng};
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        let mut noise = || 1.0 + 0.1 * (random.random::<f64>() - 0.5);
-        let at = |slice: u32| from * (1.0 - f64::from(slice) / slices).max(0.0);
-        Self {
-            medians_us: (0..400)
-                .map(|slice| 100.0 * (1.0 + at(slice)) * noise())
-                .collect(),
-            slices,
-            end: slices,
-        }
-    }
-}
+pub(super) mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
-#[cfg(test)]
-mod tests {
     use super::*;
+    use crate::calibrate::Effort;
+
+    /// Ramps of the quick plan from four times the level, over eighty slices, with noise of 5 %; each cut
+    /// by a detector that is asked after each slice.
+    pub fn made_up(detector: fn(&[f64], usize) -> Option<usize>) -> (Setting, Vec<Ramp>) {
+        let lab = Lab {
+            site: crate::bench::Site {
+                server_binary: Default::default(),
+                directory: Default::default(),
+                server_cores: Vec::new(),
+                generator_cores: Vec::new(),
+            },
+            effort: Effort::Quick,
+        };
+        let [setting, _] = settings(&lab);
+        let slice_s = setting.slice_ns() / 1e9;
+        let ramp = |seed| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut noise = || 1.0 + 0.1 * (random.random::<f64>() - 0.5);
+            let at = |slice: u32| 3.0 * (1.0 - f64::from(slice) / 80.0).max(0.0);
+            let medians: Vec<f64> = (0..300)
+                .map(|slice| 0.1 * (1.0 + at(slice)) * noise())
+                .collect();
+            let asked = |end: usize| Some((end, detector(&medians[..end], STEADY)?));
+            let found = (1..=medians.len()).find_map(asked);
+            Ramp {
+                length_s: 80.0 * slice_s,
+                end_s: 80.0 * slice_s,
+                cut_s: found.map(|(_, cut)| cut as f64 * slice_s),
+                opens_s: found.map_or(0.0, |(end, _)| end as f64 * slice_s),
+                medians: Vec::new(),
+            }
+        };
+        (setting, (0..20).map(ramp).collect())
+    }
 
     #[test]
-    fn slices_count_from_the_first_message_and_the_end_is_where_the_server_says() {
-        let ms = |ms: u64| ms * 1_000_000;
-        let heard = [
-            (10, 900),
-            (20, 700),
-            (30, 800),
-            (130, 100),
-            (131, 100),
-            (190, 1),
-        ]
-        .map(|(at, us)| (ms(at), us * 1_000));
+    fn a_cut_is_right_within_what_the_detector_states() {
+        let cut = |cut_s: f64| Ramp {
+            medians: Vec::new(),
+            length_s: 2.0,
+            end_s: 2.1,
+            cut_s: Some(cut_s),
+            opens_s: cut_s + 0.6,
+        };
+        for (cut_s, right) in [(1.69, false), (1.71, true), (2.39, true), (2.41, false)] {
+            assert_eq!(cut(cut_s).cut_right(0.01), right, "{cut_s}");
+        }
+        let never = Ramp {
+            cut_s: None,
+            ..cut(2.0)
+        };
+        assert!(!never.cut_right(0.01));
+        let unused = Ramp {
+            opens_s: 1.0,
+            ..cut(2.0)
+        };
+        assert!(!unused.cut_right(0.01), "the window did not wait for it");
+    }
+
+    #[test]
+    fn a_ramp_ends_as_the_server_says() {
         let fall = Fall {
             from_ns: 1,
-            over_ns: ms(100),
-            began_at: Some(ms(5)),
+            over_ns: 2_000_000_000,
+            began_at: Some(5_000_000_000),
         };
-        let ramp = Ramp::of(&heard, fall).unwrap();
-        assert_eq!(
-            ramp.medians_us,
-            [800.0, 800.0, 100.0],
-            "an empty slice repeats the one before"
-        );
-        assert_eq!((ramp.slices, ramp.end), (2.0, 1.9));
-        assert!(Ramp::of(&[], fall).is_none());
+        let (length_s, end_s) = ended(Some(fall), 5_500_000_000).unwrap();
+        assert_eq!((length_s, end_s), (2.0, 1.5));
+        let never = Fall {
+            began_at: None,
+            ..fall
+        };
+        assert!(ended(Some(never), 0).is_none() && ended(None, 0).is_none());
     }
 }

@@ -1,6 +1,8 @@
 //! Check 8, self-overhead: what the generator's own code adds to what it measures, and whether it adds
 //! the same to every transport.
 
+mod shown;
+
 use std::collections::BTreeMap;
 
 use pushbench_reports::calibration::{Check, Look, Picture, Row, Series};
@@ -15,6 +17,7 @@ use crate::{
     quantity::{count, rate, seconds},
     trial::{self, Trial},
 };
+use shown::{Report, beside_every_latency_effect};
 
 /// Share of a token's median latency that recording it may take.
 const RECORDER_SHARE: f64 = 0.02;
@@ -57,7 +60,7 @@ pub async fn check(lab: &Lab) -> Result<(Check, BTreeMap<String, f64>), Broken> 
             floor.repetitions.len(),
             floor.messages
         ),
-        rows: judge(&floor, &p50, &client_us),
+        rows: judge(&floor, &p50, shown::report),
         picture: Some(picture(&floor)),
         note: "The null floor has no truth to be held against. Its row passes if the figures are in order: above 0, \
                and above no client's, which does the same and more. A client also works after it has dated a message, \
@@ -123,11 +126,11 @@ fn feed(transport: Transport, number: u32, window_s: f64) -> Trial {
     }
 }
 
-/// `shown` are the floors that reports are given to print beside every latency effect.
+/// `report` is asked whether it shows what is apart.
 fn judge(
     floor: &Floor,
     p50_us: &BTreeMap<String, Result<f64, String>>,
-    shown: &BTreeMap<String, f64>,
+    report: Report,
 ) -> Vec<Row> {
     let recorder = p50_us
         .iter()
@@ -137,7 +140,7 @@ fn judge(
         .iter()
         .enumerate()
         .flat_map(|(k, one)| clients[k + 1..].iter().map(move |other| (*one, *other)));
-    let pairs = pairs.map(|(one, other)| pair_row(one, other, shown));
+    let pairs = pairs.map(|(one, other)| pair_row(one, other, floor, report));
     std::iter::once(null_row(floor))
         .chain(recorder)
         .chain(pairs)
@@ -186,13 +189,17 @@ fn recorder_row(recorder_us: f64, transport: &str, p50_us: &Result<f64, String>)
 fn pair_row(
     (one, one_us): (&String, &f64),
     (other, other_us): (&String, &f64),
-    shown: &BTreeMap<String, f64>,
+    floor: &Floor,
+    report: Report,
 ) -> Row {
     let apart = (one_us - other_us).abs() / one_us.min(*other_us);
-    let is_shown = shown.contains_key(one) && shown.contains_key(other);
-    let (how, pass) = if apart <= APART {
+    let is_shown = || beside_every_latency_effect(report, [one, other], &floor.by_transport);
+    // Of NaN nothing is known, whatever a report shows.
+    let (how, pass) = if !apart.is_finite() {
+        ("not measured", false)
+    } else if apart <= APART {
         ("alike", true)
-    } else if is_shown {
+    } else if is_shown() {
         ("apart, and shown beside every latency effect", true)
     } else {
         ("apart, and shown nowhere", false)
@@ -250,6 +257,8 @@ fn picture(floor: &Floor) -> Picture {
 
 #[cfg(test)]
 mod tests {
+    use pushbench_reports::{histograms::Histograms, read::Run, record::Manifest};
+
     use super::*;
 
     /// A floor as a good machine has it.
@@ -286,7 +295,7 @@ mod tests {
     #[test]
     fn a_light_generator_with_clients_alike_passes_and_says_so() {
         let floor = floor(0.5, 0.1, [0.60, 0.62]);
-        let rows = judge(&floor, &p50(60.0), &BTreeMap::new());
+        let rows = judge(&floor, &p50(60.0), shown::report);
         assert_eq!(passes(&rows), [true; 4], "{rows:?}");
         assert!(rows[3].measured.ends_with("3 % apart: alike"), "{rows:?}");
     }
@@ -294,13 +303,43 @@ mod tests {
     #[test]
     fn clients_apart_pass_only_where_the_difference_is_shown() {
         let floor = floor(0.5, 0.1, [0.60, 0.78]);
-        let hidden = judge(&floor, &p50(60.0), &BTreeMap::new());
-        assert_eq!(passes(&hidden), [true, true, true, false]);
-        assert!(hidden[3].measured.contains("30 % apart"), "{hidden:?}");
-        let half = floor.by_transport.clone().into_iter().take(1).collect();
-        assert!(!judge(&floor, &p50(60.0), &half)[3].pass);
-        let shown = judge(&floor, &p50(60.0), &floor.by_transport);
-        assert_eq!(passes(&shown), [true; 4]);
+        // Reports that say nothing of the clients, that leave one effect out, and that have none.
+        let silent: Report = |mut run| {
+            run.manifest.calibration = None;
+            shown::report(run)
+        };
+        let once: Report = |run| {
+            let bare = Run {
+                manifest: run.manifest.clone(),
+                records: run.records.clone(),
+                record_files: Vec::new(),
+                histograms: Histograms::default(),
+            };
+            let without = shown::report(Run {
+                manifest: Manifest {
+                    calibration: None,
+                    ..bare.manifest
+                },
+                ..bare
+            });
+            let mut effects = shown::report(run);
+            let mut latencies = effects
+                .iter_mut()
+                .zip(without)
+                .filter(|(effect, _)| effect.metric.contains("latency_ms"));
+            if let Some((effect, bare)) = latencies.next() {
+                effect.sentence = bare.sentence;
+            }
+            effects
+        };
+        let nothing: Report = |_| Vec::new();
+        for hidden in [silent, once, nothing] {
+            let hidden = judge(&floor, &p50(60.0), hidden);
+            assert_eq!(passes(&hidden), [true, true, true, false]);
+            assert!(hidden[3].measured.contains("30 % apart"), "{hidden:?}");
+        }
+        let shown = judge(&floor, &p50(60.0), shown::report);
+        assert_eq!(passes(&shown), [true; 4], "{shown:?}");
         assert!(
             shown[3]
                 .measured
@@ -311,31 +350,27 @@ mod tests {
     #[test]
     fn a_slow_recorder_fails_on_every_transport() {
         let slow = floor::measure_with(1, |_, _, _| floor::burn(10)).unwrap();
-        let rows = judge(&slow, &p50(60.0), &slow.by_transport);
+        let rows = judge(&slow, &p50(60.0), shown::report);
         assert_eq!(passes(&rows)[1..3], [false, false], "{rows:?}");
-        let edge = judge(&floor(2.0, 1.2, [3.0, 3.0]), &p50(60.0), &BTreeMap::new());
+        let edge = judge(&floor(2.0, 1.2, [3.0, 3.0]), &p50(60.0), shown::report);
         assert_eq!(passes(&edge), [true; 4], "2 % is allowed: {edge:?}");
     }
 
     #[test]
     fn figures_out_of_order_and_trials_that_were_not_valid_fail() {
         for null_us in [0.0, -0.1, 0.7, f64::NAN] {
-            let rows = judge(
-                &floor(null_us, 0.1, [0.6, 0.6]),
-                &p50(60.0),
-                &BTreeMap::new(),
-            );
+            let rows = judge(&floor(null_us, 0.1, [0.6, 0.6]), &p50(60.0), shown::report);
             assert!(!rows[0].pass, "{null_us}");
         }
         let nan = judge(
             &floor(0.5, f64::NAN, [f64::NAN, 0.6]),
             &p50(60.0),
-            &BTreeMap::new(),
+            shown::report,
         );
         assert_eq!(passes(&nan)[1..], [false; 3], "{nan:?}");
         let mut some = p50(60.0);
         some.insert("sse-h1".into(), Err("the machine slept".into()));
-        let rows = judge(&floor(0.5, 0.1, [0.6, 0.6]), &some, &BTreeMap::new());
+        let rows = judge(&floor(0.5, 0.1, [0.6, 0.6]), &some, shown::report);
         assert_eq!(passes(&rows), [true, false, true, true]);
         assert!(rows[1].measured.contains("the machine slept"), "{rows:?}");
     }

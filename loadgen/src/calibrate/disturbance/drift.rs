@@ -87,6 +87,8 @@ pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
     }
     let (trials, mut records, mut again) = (plan.trials(), Vec::new(), 0);
     let last = trials.len().saturating_sub(1).max(1) as f64;
+    // With more of them the machine is too busy for a series, and time has a bound.
+    let most_again = trials.len() as u32 / 2;
     for (place, trial) in trials.iter().enumerate() {
         let risen = (last_ns - first_ns) as f64 * place as f64 / last;
         for attempt in 1..=ATTEMPTS {
@@ -98,10 +100,10 @@ pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
             trial.experiment.measure(&mut bench).await?;
             let valid = bench.record.invalid.is_empty();
             records.push(bench.record);
-            if valid {
+            if valid || attempt == ATTEMPTS || again == most_again {
                 break;
             }
-            again += u32::from(attempt < ATTEMPTS);
+            again += 1;
         }
     }
     Ok(Series {

@@ -187,7 +187,8 @@ async fn one(lab: &Lab, setting: &Setting) -> Result<Ramp, Broken> {
             medians: medians.collect(),
             length_s,
             end_s,
-            cut_s: seconds("steady_from_ms"),
+            // What is invalid shows nothing: too few streams, or a load that never settled.
+            cut_s: seconds("steady_from_ms").filter(|_| bench.record.invalid.is_empty()),
             opens_s: seconds("warm_up_ms").unwrap_or(0.0),
         })
         .ok_or_else(|| Broken::Waited("a server that warms up published something".into()))

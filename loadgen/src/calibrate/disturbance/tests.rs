@@ -22,7 +22,7 @@ fn a_detector_that_never_cuts_or_never_settles_fails() {
 /// Trials of which each third is left alone; a neighbour moves the latency by `moved_ms`.
 fn trials(moved_ms: f64, flag: fn(bool) -> bool) -> Vec<Tried> {
     let tried = |n: u32| {
-        let disturbed = n % 3 != 0;
+        let disturbed = !n.is_multiple_of(3);
         let p99_ms = 2.0 + 0.01 * f64::from(n) + if disturbed { moved_ms } else { 0.0 };
         Tried {
             covered: disturbed.then_some(0.4),

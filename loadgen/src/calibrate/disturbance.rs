@@ -111,7 +111,7 @@ fn counts(
     );
     lab.effort.told(
         &counts,
-        "40 ramps of 2 s and of 10 s, 40 trials disturbed and 20 left alone, 12 trials with a drift, 2,000 runs",
+        "40 ramps of 2 s and of 10 s, 40 trials disturbed and 20 left alone, 16 trials with a drift, 2,000 runs",
     )
 }
 

@@ -61,12 +61,12 @@ pub(super) struct Series {
 /// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
 const ATTEMPTS: u32 = 3;
 
-/// What the servers work for a message at first, nanoseconds: as much as a delivery costs them without.
-const WORK_NS: std::ops::Range<u64> = 5_000..10_000;
+/// What the servers work for a message at first, nanoseconds: less than a delivery costs them without.
+const WORK_NS: std::ops::Range<u64> = 3_000..6_000;
 
 /// What the last one's work is, as a multiple of the first one's: so steep a drift that a fixed order must
-/// take it for a difference even of four rounds.
-const STEEP: std::ops::Range<f64> = 2.5..3.5;
+/// take it for a difference even of six rounds, and the last server is still busy for less than its time.
+const STEEP: std::ops::Range<f64> = 3.5..4.5;
 
 /// Runs the series, with a drift drawn from the system's randomness.
 pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
@@ -75,12 +75,12 @@ pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
     let last_ns = (first_ns as f64 * random.random_range(STEEP)) as u64;
     let mut plan = plan(random.random());
     for entry in &mut plan.experiments {
-        entry.experiment.set_rounds(rounds(lab.effort.pick(4, 6)));
+        entry.experiment.set_rounds(rounds(lab.effort.pick(6, 8)));
         if let Experiment::Throughput(settings) = &mut entry.experiment {
             *settings = throughput::Settings {
                 rounds: settings.rounds,
                 warm_up_s: seconds(0.1),
-                window_s: seconds(lab.effort.pick(0.4, 0.8)),
+                window_s: seconds(lab.effort.pick(0.3, 0.8)),
                 ..Default::default()
             };
         }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pushbench_reports::{
-    preface::NOISY,
+    noise::NOISY,
     record::Record,
     statistics::{Level, POWER, Pair, Spread, log_ratios, rounds_needed},
 };

@@ -14,7 +14,7 @@ pub(super) struct Budget {
 
 /// The longest that the rounds may take to record, seconds.
 pub(super) const ROUNDS_BUDGET: Budget = Budget {
-    quick_s: 39,
+    quick_s: 38,
     whole_s: 580,
 };
 

@@ -133,7 +133,7 @@ pub const ALL: &[Entry] = &[
         number: 1,
         name: "delay",
         budget: Budget {
-            quick_s: 28,
+            quick_s: 26,
             whole_s: 160,
         },
         draws: false,
@@ -153,7 +153,7 @@ pub const ALL: &[Entry] = &[
         number: 3,
         name: "accounting",
         budget: Budget {
-            quick_s: 4,
+            quick_s: 3,
             whole_s: 30,
         },
         draws: false,
@@ -173,7 +173,7 @@ pub const ALL: &[Entry] = &[
         number: 5,
         name: "reconnect",
         budget: Budget {
-            quick_s: 5,
+            quick_s: 4,
             whole_s: 60,
         },
         draws: false,
@@ -183,7 +183,7 @@ pub const ALL: &[Entry] = &[
         number: 6,
         name: "saturation",
         budget: Budget {
-            quick_s: 25,
+            quick_s: 24,
             whole_s: 160,
         },
         draws: false,
@@ -193,7 +193,7 @@ pub const ALL: &[Entry] = &[
         number: 7,
         name: "clock",
         budget: Budget {
-            quick_s: 5,
+            quick_s: 4,
             whole_s: 60,
         },
         draws: false,
@@ -213,7 +213,7 @@ pub const ALL: &[Entry] = &[
         number: 9,
         name: "quantiles",
         budget: Budget {
-            quick_s: 12,
+            quick_s: 10,
             whole_s: 20,
         },
         draws: false,
@@ -223,8 +223,8 @@ pub const ALL: &[Entry] = &[
         number: 10,
         name: "false_alarms",
         budget: Budget {
-            quick_s: 3,
-            whole_s: 40,
+            quick_s: 11,
+            whole_s: 60,
         },
         draws: true,
         make: |lab, sitting| alone(false_alarms::check(lab, sitting)),
@@ -233,8 +233,8 @@ pub const ALL: &[Entry] = &[
         number: 11,
         name: "power",
         budget: Budget {
-            quick_s: 4,
-            whole_s: 60,
+            quick_s: 5,
+            whole_s: 40,
         },
         draws: true,
         make: |lab, sitting| alone(power::check(lab, sitting)),

@@ -19,7 +19,7 @@ use super::{
     rounds::{Rounds, Statistics, Subject, planned, records, statistics},
 };
 use crate::bench::Broken;
-use pilot::Pilots;
+use pilot::{Pilots, RUNS_OF_PILOTS};
 
 const TITLE: &str = "Power at the rounds advised";
 
@@ -115,7 +115,7 @@ pub async fn check(lab: &Lab, sitting: &Sitting) -> Result<Check, Broken> {
                 rates.push(answers.rate(subject));
             }
             let mut pilots = Pilots::default();
-            while pilots.runs < RESAMPLES {
+            while pilots.runs < RUNS_OF_PILOTS {
                 pilots.add(subject, AT_ONCE, &mut random, statistics);
                 tokio::task::yield_now().await;
             }

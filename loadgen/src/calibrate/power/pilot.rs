@@ -11,6 +11,9 @@ use super::{
     QUESTIONS, advice,
 };
 
+/// Runs that are made up: nothing is judged by them, and one that a pilot sends far takes long.
+pub(super) const RUNS_OF_PILOTS: u64 = 500;
+
 /// Rounds of a pilot: those of a plan, and of the first look of `run --until-decided`.
 const PILOT: u32 = 6;
 

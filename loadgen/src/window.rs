@@ -91,6 +91,10 @@ pub async fn observe(
     Ok(window)
 }
 
+/// Over less than this, what the kernel's sampling says of a core's use may be off by as much as is asked
+/// for.
+const SAMPLED_NS: u64 = 1_000_000_000;
+
 /// What kept server and generator from their cores, others' work on the machine or the hypervisor's, and
 /// how busy the generator was itself; over one span of time or several.
 #[derive(Debug, Default)]
@@ -99,7 +103,10 @@ pub struct Hindrance {
     elapsed_ns: u64,
     server_wait_ns: u64,
     generator_wait_ns: u64,
+    server_busy_ns: u64,
     generator_busy_ns: u64,
+    /// Whether the two have cores of their own.
+    apart: bool,
     server_cores: Times,
     generator_cores: Times,
 }
@@ -111,6 +118,7 @@ struct Moment {
     generator: CpuReading,
     server_cores: Times,
     generator_cores: Times,
+    apart: bool,
 }
 
 impl Moment {
@@ -131,6 +139,7 @@ impl Moment {
             generator: read(std::process::id(), "generator")?,
             server_cores: times(server.cores(), "server")?,
             generator_cores: times(&own, "generator")?,
+            apart: !server.cores().iter().any(|core| own.contains(core)),
         })
     }
 }
@@ -159,7 +168,9 @@ impl Hindrance {
             self.elapsed_ns += now.at_ns.saturating_sub(begun.at_ns);
             self.server_wait_ns += server.run_queue_wait_ns;
             self.generator_wait_ns += generator.run_queue_wait_ns;
+            self.server_busy_ns += server.busy_ns;
             self.generator_busy_ns += generator.busy_ns;
+            self.apart = now.apart;
             self.server_cores += now.server_cores.since(begun.server_cores);
             self.generator_cores += now.generator_cores.since(begun.generator_cores);
         }
@@ -176,6 +187,9 @@ impl Hindrance {
             .map(Times::stolen_share)
             .into_iter()
             .fold(0.0, f64::max);
+        let [server_others, generator_others] = self.others();
+        bench.metric("server_core_others", server_others);
+        bench.metric("generator_core_others", generator_others);
         bench.metric("server_run_queue_wait", server);
         bench.metric("generator_run_queue_wait", generator);
         bench.metric("steal", steal);
@@ -183,8 +197,30 @@ impl Hindrance {
         for (whose, share) in [(Process::Server, server), (Process::Generator, generator)] {
             bench.weigh(&Evidence::RunQueueWait { whose, share });
         }
+        if self.elapsed_ns >= SAMPLED_NS {
+            for (whose, share) in [
+                (Process::Server, server_others),
+                (Process::Generator, generator_others),
+            ] {
+                bench.weigh(&Evidence::Others { whose, share });
+            }
+        }
         bench.weigh(&Evidence::Steal(steal));
         bench.weigh(&Evidence::GeneratorLoad(load));
+    }
+
+    /// Shares of the server's and of the generator's cores that somebody else used.
+    fn others(&self) -> [f64; 2] {
+        let (server_ns, generator_ns) = if self.apart {
+            (self.server_busy_ns, self.generator_busy_ns)
+        } else {
+            let both_ns = self.server_busy_ns + self.generator_busy_ns;
+            (both_ns, both_ns)
+        };
+        [
+            self.server_cores.others_share(server_ns),
+            self.generator_cores.others_share(generator_ns),
+        ]
     }
 }
 

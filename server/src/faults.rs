@@ -46,6 +46,10 @@ pub struct Faults {
     /// CPU burnt for each message handed to a connection, nanoseconds; exactly so much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_ns: Option<u64>,
+    /// The server's thread never sleeps. A message that is held to the microsecond keeps its server awake, and
+    /// one that is not must find it so too, or their difference is that of a core that slept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub awake: bool,
 }
 
 /// A delay that falls linearly to nothing, from the feed's start or, where there is no feed, from the
@@ -259,6 +263,12 @@ impl Injector {
     /// So many were cut.
     pub fn note_cut(&self, count: u64) {
         lock(&self.cuts).push(count);
+    }
+
+    /// Whether a message is held to the microsecond. In a ramp it need not be: what is looked at are medians,
+    /// and looking at the clock again and again would disturb whoever shares the core.
+    fn exact(&self) -> bool {
+        self.delay_ns.is_some()
     }
 
     /// How long a message of this moment is held.

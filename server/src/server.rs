@@ -141,6 +141,9 @@ impl Server {
         if let Some(rate) = shared.config.feed_rate {
             tokio::spawn(shared.source().feed(shared.feed.clone(), rate));
         }
+        if shared.config.faults.awake {
+            tokio::spawn(stay_awake());
+        }
         let reaper = tokio::spawn(reset_stalled(shared.clone()));
         let mut accepting = JoinSet::new();
         let app = routes::router(shared.clone());
@@ -244,6 +247,13 @@ async fn serve(io: Io, app: Router, shared: Arc<Shared>) {
             shared.meters.counters.count(Counter::RefusedHeaders);
         }
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Keeps the runtime from ever waiting for the kernel; ends with it.
+async fn stay_awake() {
+    loop {
+        tokio::task::yield_now().await;
     }
 }
 

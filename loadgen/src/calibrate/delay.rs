@@ -52,6 +52,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
                 for delay_us in [None, Some(delay_us)] {
                     let faults = Faults {
                         delay_us,
+                        awake: true,
                         ..Faults::default()
                     };
                     let once = async || watch(lab, transport, faults.clone(), feed).await;
@@ -79,8 +80,8 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
         title: "A delay of known length".into(),
         method: format!(
             "The server holds every message for a time that it draws within 10 % of 0.5, 5 and 50 ms, after stamping it \
-             and before the transport gets it, and says afterwards how long that was. Latency is measured as in a trial, \
-             in windows of {} ms. Between any two servers with a delay stands one without; those before each delay are an \
+             and before the transport gets it, and says afterwards how long that was. No server sleeps, with a \
+             delay or without, so that the delay is all that differs. Latency is measured as in a trial, in windows of {} ms. Between any two servers with a delay stands one without; those before each delay are an \
              arm of their own, so that {EQUAL_ARMS} arms differ in nothing and are measured as often as each delay. An \
              arm's p50 and p99 are the medians of those of its windows, a delayed window's less what its server drew: a \
              hiccup of the machine spoils a window, not the arm. The shift is a delay's against the mean of the equal \

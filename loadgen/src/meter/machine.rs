@@ -99,6 +99,11 @@ impl Times {
         self.share(self.busy)
     }
 
+    /// Share of the cores' time at work for others than those who used `own_ns` of it; 0 of no time.
+    pub fn others_share(self, own_ns: u64) -> f64 {
+        self.share(self.busy.saturating_sub(own_ns / TICK_NS))
+    }
+
     /// Share of the cores' time that the hypervisor withheld; 0 of no time, and where there is no
     /// hypervisor that tells.
     pub fn stolen_share(self) -> f64 {
@@ -129,6 +134,9 @@ impl std::ops::AddAssign for Times {
 }
 
 const STAT: &str = "/proc/stat";
+
+/// `/proc/stat` counts in hundredths of a second whatever the kernel's own ticks are (proc(5), `USER_HZ`).
+const TICK_NS: u64 = 10_000_000;
 
 /// A core's line of `/proc/stat` (proc_stat(5)), found by its name: a core that is offline has none.
 fn parsed(text: &str, core: usize) -> Option<Times> {

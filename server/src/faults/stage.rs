@@ -125,11 +125,12 @@ impl Stage {
             return true;
         }
         let Some(cx) = cx else { return false };
-        if due_ns - now > SPIN_NS {
+        let early_ns = if self.injector.exact() { SPIN_NS } else { 0 };
+        if due_ns - now > early_ns {
             let pacer = &self.injector.pacer;
             let sleep = self
                 .sleep
-                .get_or_insert_with(|| pacer.sleep_until(due_ns - SPIN_NS));
+                .get_or_insert_with(|| pacer.sleep_until(due_ns - early_ns));
             if Pin::new(sleep).poll(cx) == Poll::Pending {
                 return false;
             }

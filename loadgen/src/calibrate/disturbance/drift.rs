@@ -20,7 +20,7 @@ use crate::{
     calibrate::{Lab, blank_record, injector::normal},
     experiment::{Experiment, throughput},
     plan::{self, Plan},
-    quantity::{rounds, seconds},
+    quantity::{rate, rounds, seconds},
     trial::{self, Trial},
 };
 
@@ -61,12 +61,16 @@ pub(super) struct Series {
 /// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
 const ATTEMPTS: u32 = 3;
 
-/// What the servers work for a message at first, nanoseconds: less than a delivery costs them without.
-const WORK_NS: std::ops::Range<u64> = 3_000..6_000;
+/// What the servers work for a message at first, nanoseconds: about what a delivery costs them without.
+const WORK_NS: std::ops::Range<u64> = 8_000..10_000;
 
 /// What the last one's work is, as a multiple of the first one's: so steep a drift that a fixed order must
-/// take it for a difference even of six rounds, and the last server is still busy for less than its time.
-const STEEP: std::ops::Range<f64> = 3.5..4.5;
+/// take it for a difference even of six rounds.
+const STEEP: std::ops::Range<f64> = 7.0..8.0;
+
+/// Messages a second to a hundred subscribers: with the most work for each, the last server is still idle
+/// for a fifth of its time.
+const MESSAGES_PER_SECOND: f64 = 100.0;
 
 /// Runs the series, with a drift drawn from the system's randomness.
 pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
@@ -80,7 +84,8 @@ pub(super) async fn series(lab: &Lab) -> Result<Series, Broken> {
             *settings = throughput::Settings {
                 rounds: settings.rounds,
                 warm_up_s: seconds(0.1),
-                window_s: seconds(lab.effort.pick(0.3, 0.8)),
+                window_s: seconds(lab.effort.pick(0.4, 0.8)),
+                messages_per_second: rate(MESSAGES_PER_SECOND),
                 ..Default::default()
             };
         }

@@ -109,6 +109,9 @@ pub(super) struct Tried {
 
 const WARM_UP_S: f64 = 0.3;
 
+/// As in the quick plan: over less than a second the kernel's count of who used a core says too little.
+const WINDOW_S: f64 = 1.2;
+
 /// From a trial's start until its feed begins, with room for a warm-up that takes a few slices more: a
 /// server is started and a hundred subscribers join. A neighbour that comes earlier is waited for, as
 /// part of the warm-up.
@@ -116,14 +119,14 @@ const JOINING_MS: u64 = 400;
 
 /// How many trials there are, with the neighbour and without.
 pub(super) fn wanted(lab: &Lab) -> [u32; 2] {
-    lab.effort.pick([5, 3], [40, 20])
+    lab.effort.pick([5, 3], [30, 15])
 }
 
 /// Runs trials, some of them with the neighbour, until as many were disturbed as are wanted, or half as
 /// many again were not: the neighbour may miss a window that opens late.
 pub(super) async fn measure(lab: &Lab) -> Result<Vec<Tried>, Broken> {
     let [disturbed, alone] = wanted(lab);
-    let window_s = lab.effort.pick(0.9, 1.2);
+    let window_s = WINDOW_S;
     let most = disturbed + disturbed / 2 + alone;
     let mut tried: Vec<Tried> = Vec::new();
     for number in 1..=most {
@@ -198,7 +201,10 @@ impl Whole {
 fn flags(record: &Record) -> Vec<String> {
     let figure = |name: &str| record.metrics.get(name).copied().flatten();
     let wait = |whose, name| figure(name).map(|share| Evidence::RunQueueWait { whose, share });
+    let others = |whose, name| figure(name).map(|share| Evidence::Others { whose, share });
     let evidence = [
+        others(Process::Server, "server_core_others"),
+        others(Process::Generator, "generator_core_others"),
         wait(Process::Server, "server_run_queue_wait"),
         wait(Process::Generator, "generator_run_queue_wait"),
         figure("steal").map(Evidence::Steal),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::{try_join, try_join_all};
 use pushbench_reports::calibration::{Look, Picture, Series};
 use pushbench_server::{
     contract::{clock::now_ns, transport::Transport},
@@ -42,16 +41,15 @@ pub(super) struct Setting {
     pub ramp_s: f64,
     messages_per_second: f64,
     subscribers: u32,
-    /// Servers at once. Messages that are held keep their server's core busy a little, and with more than a
-    /// few servers they would be each other's noisy neighbours.
-    together: u32,
-    batches: u32,
+    /// One after the other: servers whose ramps end at different times are each other's noisy neighbours,
+    /// and after its own ramp a server would not be steady yet.
+    ramps: u32,
 }
 
 impl Setting {
     /// How many ramps there are.
     pub(super) fn ramps(&self) -> u32 {
-        self.together * self.batches
+        self.ramps
     }
 
     /// Of a slice, nanoseconds.
@@ -70,8 +68,7 @@ pub(super) fn settings(lab: &Lab) -> [Setting; 2] {
             ramp_s: lab.effort.pick(1.0, 2.0),
             messages_per_second: 400.0,
             subscribers: 5,
-            together: 2,
-            batches: lab.effort.pick(3, 20),
+            ramps: lab.effort.pick(4, 24),
         },
         Setting {
             name: "full",
@@ -79,8 +76,7 @@ pub(super) fn settings(lab: &Lab) -> [Setting; 2] {
             ramp_s: lab.effort.pick(3.0, 10.0),
             messages_per_second: 100.0,
             subscribers: 4,
-            together: lab.effort.pick(4, 5),
-            batches: lab.effort.pick(1, 8),
+            ramps: lab.effort.pick(2, 14),
         },
     ]
 }
@@ -130,19 +126,14 @@ impl Ramp {
 /// Starts servers that warm up, and watches each as a trial does.
 pub(super) async fn measure(lab: &Lab) -> Result<[(Setting, Vec<Ramp>); 2], Broken> {
     let [quick, full] = settings(lab);
-    // Reduced, both at once, or there would be no time for several.
-    let (of_quick, of_full) = match lab.effort {
-        crate::calibrate::Effort::Quick => try_join(all(lab, &quick), all(lab, &full)).await?,
-        crate::calibrate::Effort::Whole => (all(lab, &quick).await?, all(lab, &full).await?),
-    };
+    let (of_quick, of_full) = (all(lab, &quick).await?, all(lab, &full).await?);
     Ok([(quick, of_quick), (full, of_full)])
 }
 
 async fn all(lab: &Lab, setting: &Setting) -> Result<Vec<Ramp>, Broken> {
     let mut ramps = Vec::new();
-    for _ in 0..setting.batches {
-        let together = (0..setting.together).map(|_| one(lab, setting));
-        ramps.extend(try_join_all(together).await?);
+    for _ in 0..setting.ramps {
+        ramps.push(one(lab, setting).await?);
     }
     Ok(ramps)
 }

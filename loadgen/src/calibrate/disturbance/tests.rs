@@ -36,33 +36,24 @@ fn trials(moved_ms: f64, flag: fn(bool) -> bool) -> Vec<Tried> {
     (0..30).map(tried).collect()
 }
 
-fn passes(trials: &[Tried]) -> [bool; 3] {
-    judge_trials(trials, &neighbour::metrics()).map(|row| row.pass)
+fn passes(trials: &[Tried]) -> [bool; 2] {
+    judge_trials(trials).map(|row| row.pass)
 }
 
 #[test]
 fn a_rule_that_never_flags_or_always_does_fails() {
-    assert_eq!(passes(&trials(3.0, |disturbed| disturbed)), [true; 3]);
-    assert_eq!(passes(&trials(3.0, |_| false)), [false, true, true]);
-    // Nobody knows then what an undisturbed figure is.
-    assert!(!passes(&trials(3.0, |_| true))[2]);
+    assert_eq!(passes(&trials(3.0, |disturbed| disturbed)), [true; 2]);
+    assert_eq!(passes(&trials(3.0, |_| false)), [false, true]);
+    assert_eq!(passes(&trials(3.0, |_| true)), [true, false]);
 }
 
 #[test]
-fn a_neighbour_that_moves_nothing_or_misses_the_window_shows_nothing() {
-    let harmless = trials(0.0, |_| false);
-    assert_eq!(passes(&harmless), [false, false, true]);
+fn a_neighbour_that_misses_the_window_shows_nothing() {
     let mut late = trials(3.0, |disturbed| disturbed);
     for one in late.iter_mut().filter(|one| one.covered.is_some()) {
         one.covered = Some(0.1);
     }
-    assert_eq!(passes(&late), [false, false, true]);
-    // Within the spread of the trials left alone a figure has not moved, whatever the margin.
-    let mut noisy = trials(3.0, |disturbed| disturbed);
-    noisy[0]
-        .figures
-        .insert("fan_out_latency_ms_p99".to_owned(), 9.0);
-    assert!(!passes(&noisy)[0]);
+    assert_eq!(passes(&late), [false, true]);
 }
 
 #[test]

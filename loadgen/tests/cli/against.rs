@@ -188,7 +188,7 @@ fn a_build_whose_server_is_slower_fails_the_run() {
     let effect = of_the_other_build(temp.path());
     // On a machine too busy to measure even this, the run fails for want of rounds, and says so.
     let expected = match effect["rounds"].as_u64().unwrap() {
-        4.. => ("worse", "throughput: server CPU per message"),
+        4.. => ("worse", "in server CPU per message"),
         _ => (
             "inconclusive",
             "throughput: `sse-h1 (against)` was not judged",

@@ -91,8 +91,7 @@ pub async fn observe(
     Ok(window)
 }
 
-/// Over less than this, what the kernel's sampling says of a core's use may be off by as much as is asked
-/// for.
+/// Over less than this, the hundredths of a second in which the kernel tells a core's time are too coarse.
 const SAMPLED_NS: u64 = 1_000_000_000;
 
 /// What kept server and generator from their cores, others' work on the machine or the hypervisor's, and
@@ -105,8 +104,9 @@ pub struct Hindrance {
     generator_wait_ns: u64,
     server_busy_ns: u64,
     generator_busy_ns: u64,
-    /// Whether the two have cores of their own.
+    /// Whether the two have cores of their own, and how many each.
     apart: bool,
+    cores: [usize; 2],
     server_cores: Times,
     generator_cores: Times,
 }
@@ -119,6 +119,7 @@ struct Moment {
     server_cores: Times,
     generator_cores: Times,
     apart: bool,
+    cores: [usize; 2],
 }
 
 impl Moment {
@@ -140,6 +141,7 @@ impl Moment {
             server_cores: times(server.cores(), "server")?,
             generator_cores: times(&own, "generator")?,
             apart: !server.cores().iter().any(|core| own.contains(core)),
+            cores: [server.cores().len(), own.len()],
         })
     }
 }
@@ -170,7 +172,7 @@ impl Hindrance {
             self.generator_wait_ns += generator.run_queue_wait_ns;
             self.server_busy_ns += server.busy_ns;
             self.generator_busy_ns += generator.busy_ns;
-            self.apart = now.apart;
+            (self.apart, self.cores) = (now.apart, now.cores);
             self.server_cores += now.server_cores.since(begun.server_cores);
             self.generator_cores += now.generator_cores.since(begun.generator_cores);
         }
@@ -217,9 +219,11 @@ impl Hindrance {
             let both_ns = self.server_busy_ns + self.generator_busy_ns;
             (both_ns, both_ns)
         };
+        let share =
+            |times: Times, cores, own_ns| times.others_share(cores, self.elapsed_ns, own_ns);
         [
-            self.server_cores.others_share(server_ns),
-            self.generator_cores.others_share(generator_ns),
+            share(self.server_cores, self.cores[0], server_ns),
+            share(self.generator_cores, self.cores[1], generator_ns),
         ]
     }
 }
@@ -298,6 +302,23 @@ mod tests {
                 "{reasons:?}"
             );
         }
+        // Two seconds in which the server's core was idle for one and a half and the server's for a tenth of
+        // one; the generator's, shared with nobody, was all idle or its own.
+        let neighbour = |elapsed_ns| Hindrance {
+            elapsed_ns,
+            apart: true,
+            cores: [1, 1],
+            server_cores: Times::passed(150, 0),
+            server_busy_ns: 100_000_000,
+            generator_cores: Times::passed(180, 0),
+            generator_busy_ns: 200_000_000,
+            ..Hindrance::default()
+        };
+        let told = reasons(neighbour(2_000_000_000)).await;
+        assert!(
+            told.len() == 1 && told[0].contains("others used 20 % of the core of the server"),
+            "{told:?}"
+        );
         let reasons = reasons(spoilt).await;
         for (reason, says) in reasons.iter().zip([
             "the server waited 6 %",

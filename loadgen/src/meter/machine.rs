@@ -99,9 +99,13 @@ impl Times {
         self.share(self.busy)
     }
 
-    /// Share of the cores' time at work for others than those who used `own_ns` of it; 0 of no time.
-    pub fn others_share(self, own_ns: u64) -> f64 {
-        self.share(self.busy.saturating_sub(own_ns / TICK_NS))
+    /// Share of `elapsed_ns` on that many cores in which they were neither idle nor at work for those who
+    /// used `own_ns` of it. Idle time is what the kernel measures as a core goes to sleep and wakes; who
+    /// was at work it samples at its ticks, which a load with a period of its own may always meet, or never.
+    pub fn others_share(self, cores: usize, elapsed_ns: u64, own_ns: u64) -> f64 {
+        let all_ns = elapsed_ns * cores as u64;
+        let known_ns = (self.idle + self.stolen) * TICK_NS + own_ns;
+        all_ns.saturating_sub(known_ns) as f64 / all_ns.max(1) as f64
     }
 
     /// Share of the cores' time that the hypervisor withheld; 0 of no time, and where there is no

@@ -124,13 +124,23 @@ pub(crate) fn bench(trial: &Trial, attempt: u32, site: &Site) -> Result<Bench, B
 
 fn empty_record(trial: &Trial, attempt: u32) -> Record {
     Record {
-        format: FORMAT,
         trial: trial.number,
-        experiment: trial.experiment.name().to_owned(),
-        arm: trial.arm.label.clone(),
-        round: trial.round,
         attempt,
         started_at: format!("{:.3}", jiff::Timestamp::now()),
+        ..blank_record(trial.experiment.name(), &trial.arm.label, trial.round)
+    }
+}
+
+/// A record in which nothing is entered yet, of the trial of this round.
+pub(crate) fn blank_record(experiment: &str, arm: &str, round: u32) -> Record {
+    Record {
+        format: FORMAT,
+        trial: round,
+        experiment: experiment.to_owned(),
+        arm: arm.to_owned(),
+        round,
+        attempt: 1,
+        started_at: String::new(),
         duration_ms: 0,
         settings: Default::default(),
         metrics: Default::default(),

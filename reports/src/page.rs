@@ -6,7 +6,7 @@ use crate::accounting::Account;
 use crate::estimate::level;
 use crate::link::link;
 use crate::preface::{calibration, looks, warnings};
-use crate::quantity::{percent, quantity};
+use crate::quantity::{grouped, percent, quantity};
 use crate::read::{RECORDS, Run};
 use crate::record::{Experiment, MarginKind, Metric};
 use crate::section::Figure;
@@ -161,17 +161,4 @@ fn counts(account: &Account) -> [String; 5] {
         books.dropped,
     ]
     .map(grouped)
-}
-
-/// Digits in groups of three.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -150,9 +150,18 @@ fn with_commas(figure: &str) -> String {
     if figure.contains('.') {
         return figure.to_owned();
     }
+    in_threes(figure)
+}
+
+/// A count with its thousands set off: `12,345`.
+pub fn grouped(count: u64) -> String {
+    in_threes(&count.to_string())
+}
+
+fn in_threes(digits: &str) -> String {
     let mut out = String::new();
-    for (position, digit) in figure.chars().enumerate() {
-        if position > 0 && (figure.len() - position).is_multiple_of(3) {
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -7,6 +7,7 @@ mod ramp;
 
 use pushbench_reports::{
     calibration::{Check, Row},
+    noise::NOISY,
     quantity::percent,
     record::{MarginKind, Metric},
     statistics::Level,
@@ -25,10 +26,6 @@ const CUT_RIGHT: f64 = 0.95;
 
 /// Share of disturbed trials that are invalid, as counted here.
 const FLAGGED: f64 = 0.9;
-
-/// Share of undisturbed trials that may be invalid all the same, by what else the machine does: a report
-/// calls it too noisy beyond.
-const NOISY: f64 = 0.25;
 
 /// Share of runs without a difference that may find one.
 const ALARMS: f64 = 0.05;

@@ -34,13 +34,14 @@ use std::{
 
 use pushbench_reports::{
     calibration::{Check, Row},
-    record::{FORMAT, Record},
+    quantity::grouped,
 };
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     bench::{Broken, Site},
     refusal::Refusal,
+    trial::blank_record,
 };
 use budget::{ALL_BUDGET, Budget, ROUNDS_BUDGET};
 use rounds::Rounds;
@@ -357,41 +358,6 @@ impl Entry {
             note: String::new(),
         }
     }
-}
-
-/// A record with nothing in it, of a trial that was not run but is made up of what was drawn.
-fn blank_record(experiment: &str, arm: &str, round: u32) -> Record {
-    Record {
-        format: FORMAT,
-        trial: round,
-        experiment: experiment.to_owned(),
-        arm: arm.to_owned(),
-        round,
-        attempt: 1,
-        started_at: String::new(),
-        duration_ms: 0,
-        settings: BTreeMap::new(),
-        metrics: BTreeMap::new(),
-        points: BTreeMap::new(),
-        counters: BTreeMap::new(),
-        books: Vec::new(),
-        histograms: BTreeMap::new(),
-        invalid: Vec::new(),
-        notes: Vec::new(),
-    }
-}
-
-/// `12,345`.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
     bench::{Bench, Broken},
     recorder::{Recorder, quantile},
     subscriber::Outcome,
+    trial::ATTEMPTS,
     window::Hindrance,
 };
 
@@ -186,9 +187,6 @@ pub(super) struct Sound {
     /// Why what was judged is invalid.
     left: Vec<String>,
 }
-
-/// How often something is measured that the machine spoilt: one bad moment may pass, three are the machine's.
-const ATTEMPTS: u32 = 3;
 
 /// Measurements of a check that are made again at most: beyond, the machine is busy all the time, and the
 /// check would take as many times as long.

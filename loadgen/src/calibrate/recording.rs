@@ -21,11 +21,8 @@ use crate::{
     },
     plan::{self, Plan},
     quantity::{count, rate, rounds, seconds},
-    trial,
+    trial::{self, ATTEMPTS},
 };
-
-/// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
-const ATTEMPTS: u32 = 3;
 
 /// Runs identical arms, interleaved as in any run, until all rounds are there or the time is over.
 ///

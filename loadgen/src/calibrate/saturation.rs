@@ -21,7 +21,7 @@ use crate::{
     plan::{self, Plan},
     quantity::{Rounds, count, rate, rounds, seconds},
     recorder::tail,
-    trial::{self, Trial},
+    trial::{self, ATTEMPTS, Trial},
     validity::{Evidence, Process},
 };
 
@@ -55,10 +55,6 @@ const WHOLE: Rounds = rounds(20);
 /// And of those that climb, which take several times as long.
 const QUICK_CLIMBS: u32 = 1;
 const WHOLE_CLIMBS: u32 = 6;
-
-/// How often a trial is run that was invalid before it could climb: the machine was busy, or the programs
-/// came too early.
-const ATTEMPTS: u32 = 3;
 
 /// Runs the trials of the throughput experiment, its search for the limit included.
 ///

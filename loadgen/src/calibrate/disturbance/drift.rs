@@ -21,7 +21,7 @@ use crate::{
     experiment::{Experiment, throughput},
     plan::{self, Plan},
     quantity::{rate, rounds, seconds},
-    trial::{self, Trial},
+    trial::{self, ATTEMPTS, Trial},
 };
 
 /// Which arm goes first.
@@ -57,9 +57,6 @@ pub(super) struct Series {
     /// Trials that were run again, because they were invalid.
     pub again: u32,
 }
-
-/// How often a trial is run that was invalid: one bad moment may pass, three are the machine's.
-const ATTEMPTS: u32 = 3;
 
 /// What the servers work for a message at first, nanoseconds: about what a delivery costs them without.
 const WORK_NS: std::ops::Range<u64> = 8_000..10_000;

@@ -1,10 +1,11 @@
 //! An arm: one transport with all its factor levels.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::path::PathBuf;
 
 use pushbench_reports::record::{self, Facts};
-use pushbench_server::contract::{message::Envelope, transport::Transport};
-use serde::{Deserialize, Serialize};
+use pushbench_server::contract::transport::Transport;
+
+pub use pushbench_server::contract::factors::Factors;
 
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,47 +59,6 @@ impl Arm {
     }
 }
 
-/// The knobs that are not the transport, at the levels of a tuned server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Factors {
-    /// Read buffer of the server's WebSocket connections. `tungstenite`'s default is 131,072, cleared
-    /// at each read; 4,096 holds any prompt.
-    pub ws_read_buffer_bytes: NonZeroU32,
-    /// Whether the server sets TCP_NODELAY.
-    pub nodelay: bool,
-    /// How tokens are wrapped.
-    pub envelope: Envelope,
-}
-
-impl Default for Factors {
-    fn default() -> Self {
-        Self {
-            ws_read_buffer_bytes: const { NonZeroU32::new(4_096).unwrap() },
-            nodelay: true,
-            envelope: Envelope::Minimal,
-        }
-    }
-}
-
-impl Factors {
-    /// Name and level of each, as the record has them.
-    pub fn facts(&self) -> Facts {
-        let Self {
-            ws_read_buffer_bytes,
-            nodelay,
-            envelope,
-        } = self;
-        [
-            ("ws_read_buffer_bytes", ws_read_buffer_bytes.to_string()),
-            ("nodelay", nodelay.to_string()),
-            ("envelope", envelope.name().to_owned()),
-        ]
-        .map(|(name, level)| (name.to_owned(), level))
-        .into()
-    }
-}
-
 impl From<&Arm> for record::Arm {
     fn from(arm: &Arm) -> Self {
         Self {
@@ -106,7 +66,13 @@ impl From<&Arm> for record::Arm {
             transport: arm.transport.name().to_owned(),
             control_of: arm.control_of.clone(),
             held_against: arm.held_against().map(str::to_owned),
-            factors: arm.factors.facts(),
+            factors: facts(&arm.factors),
         }
     }
+}
+
+/// Name and level of each, as the record has them.
+fn facts(factors: &Factors) -> Facts {
+    let levels = factors.levels().into_iter();
+    levels.map(|(name, level)| (name.to_owned(), level)).collect()
 }

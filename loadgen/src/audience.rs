@@ -32,8 +32,7 @@ impl Audience {
     /// Nobody yet. `reconnect` makes members come back after a cut.
     pub fn new(bench: &Bench, server: &ServerProcess, reconnect: bool) -> Self {
         let template = Subscriber {
-            transport: bench.arm.transport,
-            server: server.address(),
+            connector: bench.connector(server),
             number: None,
             resume: false,
             reconnect,

@@ -27,7 +27,7 @@ use pushbench_server::{
 
 use crate::{
     arm::{Arm, Build},
-    client::Ended,
+    client::{Connector, Ended},
     ledger::Ledger,
     recorder::Recorder,
     server_process::{ServerError, ServerProcess},
@@ -193,16 +193,13 @@ impl Bench {
         previous: Option<EventId>,
     ) -> Result<ServerProcess, Broken> {
         self.epoch += 1;
-        let factors = self.arm.factors;
         let launch = Launch {
             listen,
             epoch: self.epoch,
             previous,
             connections: connections as usize,
             retry_ms: retry.as_millis() as u64,
-            ws_read_buffer: factors.ws_read_buffer_bytes.get() as usize,
-            nodelay: factors.nodelay,
-            feed_envelope: factors.envelope,
+            factors: self.arm.factors.clone(),
             cores: self.site.server_cores.clone(),
             counters: self.scratch.path().join(format!("counters-{}", self.epoch)),
             faults: self.faults.clone(),
@@ -219,6 +216,12 @@ impl Bench {
             format!("{:?}", self.site.generator_cores),
         );
         Ok(server)
+    }
+
+    /// What the arm's clients connect to this server with.
+    pub fn connector(&self, server: &ServerProcess) -> Connector {
+        let factors = self.arm.factors.clone();
+        Connector::new(self.arm.transport, factors, server.endpoint().clone())
     }
 
     /// The last feed message of a server, dead or alive.

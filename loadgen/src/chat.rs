@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +13,6 @@ use pushbench_server::{
         clock::now_ns,
         message::Envelope,
         notice::Notice,
-        transport::Transport,
     },
     meters::histogram,
 };
@@ -22,16 +20,16 @@ use tokio::task::JoinSet;
 
 use crate::{
     bench::{Bench, Broken},
-    client::{self, Ended, Heard, Wire},
+    client::{self, Connector, Ended, Heard, Wire},
     ledger::Ledger,
     recorder::{Previous, Recorder},
+    server_process::ServerProcess,
     workload::Turn,
 };
 
 /// The users of one trial.
 pub struct Crowd {
-    transport: Transport,
-    server: SocketAddr,
+    connector: Connector,
     envelope: Envelope,
     /// Oldest first, so that every connection is used in turn and none goes stale.
     idle: Arc<Mutex<VecDeque<Box<dyn Wire>>>>,
@@ -127,10 +125,9 @@ impl SharedTally {
 
 impl Crowd {
     /// Nobody yet.
-    pub fn new(bench: &Bench, server: SocketAddr) -> Self {
+    pub fn new(bench: &Bench, server: &ServerProcess) -> Self {
         Self {
-            transport: bench.arm.transport,
-            server,
+            connector: bench.connector(server),
             envelope: bench.arm.factors.envelope,
             idle: Arc::default(),
             turns: JoinSet::new(),
@@ -144,12 +141,8 @@ impl Crowd {
     /// When one cannot be had.
     pub async fn warm(&mut self, connections: u32) -> Result<(), Broken> {
         for _ in 0..connections {
-            let wire = client::connect(self.transport, self.server).await;
-            let mut wire = wire.map_err(|source| Broken::Connect {
-                transport: self.transport,
-                server: self.server,
-                source,
-            })?;
+            let wire = self.connector.connect().await;
+            let mut wire = wire.map_err(|source| self.unconnected(source))?;
             let ask = ChatAsk {
                 tokens: 1,
                 first_token_us: 0,
@@ -163,15 +156,19 @@ impl Crowd {
                 tokens: 1,
             };
             if let Err(source) = run.turn(wire.as_mut(), ask, 0).await {
-                return Err(Broken::Connect {
-                    transport: self.transport,
-                    server: self.server,
-                    source,
-                });
+                return Err(self.unconnected(source));
             }
             lock(&self.idle).push_back(wire);
         }
         Ok(())
+    }
+
+    fn unconnected(&self, source: Ended) -> Broken {
+        Broken::Connect {
+            transport: self.connector.transport(),
+            server: self.connector.endpoint().http,
+            source,
+        }
     }
 
     /// What the users saw so far; hold it briefly.
@@ -214,7 +211,7 @@ impl Crowd {
             seed: turn.seed,
             ..ChatAsk::default()
         };
-        let (transport, server) = (self.transport, self.server);
+        let connector = self.connector.clone();
         let run = Run {
             tally: self.tally.clone(),
             due_ns,
@@ -230,7 +227,7 @@ impl Crowd {
                     lock(&idle).push_back(wire);
                     result
                 }
-                None => match client::connect(transport, server).await {
+                None => match connector.connect().await {
                     Ok(mut wire) => {
                         let result = run.turn(wire.as_mut(), ask, 0).await;
                         wire.close().await;

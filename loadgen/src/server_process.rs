@@ -4,13 +4,13 @@
 use std::{
     fs::File,
     io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use pushbench_server::{
+    contract::endpoint::Endpoint,
     control::{Command, Launch, Ready, Reply, Stats},
     counters::Counters,
     faults::Truth,
@@ -119,9 +119,9 @@ impl ServerProcess {
         })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.ready.address
+    /// Where it is reached.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.ready.endpoint
     }
 
     /// Cores it may run on, as it read them back.

@@ -1,7 +1,6 @@
 //! One simulated client of the feed: connect, receive, reconnect, for any transport.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -13,14 +12,13 @@ use pushbench_server::{
         clock::now_ns,
         message::Stamps,
         notice::Notice,
-        transport::Transport,
     },
     pacer::Pacer,
 };
 use tokio::sync::watch;
 
 use crate::{
-    client::{self, Ended, Heard, Wire},
+    client::{self, Connector, Ended, Heard, Wire},
     ledger::Ledger,
     recorder::{Previous, Recorder},
 };
@@ -28,10 +26,8 @@ use crate::{
 /// Who subscribes, how, and where it reports.
 #[derive(Debug, Clone)]
 pub struct Subscriber {
-    /// How messages travel.
-    pub transport: Transport,
-    /// Where from.
-    pub server: SocketAddr,
+    /// How messages travel, and where from.
+    pub connector: Connector,
     /// By which the server's books know it again; a stranger, whom they forget, has none.
     pub number: Option<u64>,
     /// Whether it asks for what it missed.
@@ -199,7 +195,7 @@ impl Subscriber {
     async fn one_connection(&self, life: &mut Life<'_, impl Record>) -> Result<(), Ended> {
         self.crowd.attempt();
         life.attempt();
-        let wire = client::connect(self.transport, self.server).await;
+        let wire = self.connector.connect().await;
         let mut wire = self.crowd.met(wire)?;
         let after = life.outcome.ledger.position().filter(|_| self.resume);
         let ask = Ask::Feed(FeedAsk {

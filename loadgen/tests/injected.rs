@@ -7,10 +7,10 @@ use std::path::Path;
 
 use pushbench::{
     bench::{Broken, Site},
-    calibrate::{Effort, Lab, accounting, clock, delay, memory, reconnect, stall},
+    calibrate::{Effort, Lab, TRANSPORTS, accounting, clock, delay, memory, reconnect, stall},
 };
 use pushbench_reports::calibration::Check;
-use pushbench_server::{affinity, contract::transport::Transport};
+use pushbench_server::affinity;
 
 fn lab(directory: &Path, effort: Effort, cores: (Vec<usize>, Vec<usize>)) -> Lab {
     Lab {
@@ -29,7 +29,7 @@ async fn what_was_lost_repeated_and_swapped_is_found_message_by_message() {
     let directory = tempfile::tempdir().unwrap();
     let lab = lab(directory.path(), Effort::Quick, Default::default());
     let check = accounting::of(&lab, 16_000).await.unwrap();
-    assert_eq!(check.rows.len(), 4 * Transport::ALL.len() + 1);
+    assert_eq!(check.rows.len(), 4 * TRANSPORTS.len() + 1);
     assert!(check.passed(), "{:#?}", check.rows);
     assert!(check.rows.iter().any(|row| row.truth == "16"));
 }
@@ -43,7 +43,7 @@ async fn connections_cut_are_counted_without_being_told() {
         .rows
         .iter()
         .filter(|row| row.subject.contains("connections cut"));
-    assert_eq!(cuts.clone().count(), Transport::ALL.len());
+    assert_eq!(cuts.clone().count(), TRANSPORTS.len());
     for row in cuts {
         assert!(row.pass, "{row:?}");
         assert!((1..20).contains(&row.truth.parse().unwrap()), "{row:?}");

@@ -134,7 +134,7 @@ fn check(trial: &Trial, record: &Record, directory: &Path) {
         Some("false"),
         "read back, not as asked"
     );
-    assert_eq!(effective("feed_envelope"), Some("openai"));
+    assert_eq!(effective("envelope"), Some("openai"));
 
     let name = format!("records/0007-{}-round-1.json", trial.experiment.name());
     let written = fs::read(directory.join(name)).unwrap();

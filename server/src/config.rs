@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    contract::{event_id::EventId, message::Envelope},
+    contract::{event_id::EventId, factors::Factors},
     faults::Faults,
     limits::Limits,
 };
@@ -25,15 +25,10 @@ pub struct Config {
     pub epoch: u32,
     /// Last message of the feed in the epoch before.
     pub previous: Option<EventId>,
-    /// Envelope of the feed's messages.
-    pub feed_envelope: Envelope,
     /// Messages a second that the feed publishes from the start on; none leaves it silent.
     pub feed_rate: Option<f64>,
-    /// Read buffer of a WebSocket connection, in bytes. The library's default is 128 KiB; a client
-    /// that sends prompts needs no more than a page.
-    pub ws_read_buffer: usize,
-    /// Whether TCP_NODELAY is set.
-    pub nodelay: bool,
+    /// The knobs that are compared; the envelope is the feed's.
+    pub factors: Factors,
     /// From one event of the articles' demo to the next: a second, as published.
     pub articles_period: Duration,
     /// What is done wrong on purpose, for a calibration; none otherwise.
@@ -50,10 +45,8 @@ impl Default for Config {
             retry: Duration::from_secs(3),
             epoch: 1,
             previous: None,
-            feed_envelope: Envelope::Minimal,
             feed_rate: None,
-            ws_read_buffer: 4 * 1_024,
-            nodelay: true,
+            factors: Factors::default(),
             articles_period: Duration::from_secs(1),
             faults: Faults::default(),
         }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     config::Config,
-    contract::{clock::now_ns, event_id::EventId, message::Envelope},
+    contract::{clock::now_ns, endpoint::Endpoint, event_id::EventId, factors::Factors},
     counters::Counter,
     faults::{Faults, Truth},
     limits::Limits,
@@ -34,12 +34,8 @@ pub struct Launch {
     pub connections: usize,
     /// What clients are told to wait before a reconnect.
     pub retry_ms: u64,
-    /// Bytes.
-    pub ws_read_buffer: usize,
-    /// TCP_NODELAY.
-    pub nodelay: bool,
-    /// Envelope of the feed's messages.
-    pub feed_envelope: Envelope,
+    /// The knobs that are compared; the envelope is the feed's.
+    pub factors: Factors,
     /// Cores to run on, one worker each; empty leaves the choice to the kernel.
     pub cores: Vec<usize>,
     /// File of the counters, created by the parent.
@@ -65,9 +61,7 @@ impl Launch {
             retry: Duration::from_millis(self.retry_ms),
             epoch: self.epoch,
             previous: self.previous,
-            feed_envelope: self.feed_envelope,
-            ws_read_buffer: self.ws_read_buffer,
-            nodelay: self.nodelay,
+            factors: self.factors.clone(),
             faults: self.faults.clone(),
             ..Config::default()
         }
@@ -78,7 +72,7 @@ impl Launch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// Where.
-    pub address: SocketAddr,
+    pub endpoint: Endpoint,
     /// Cores it may run on, as read back.
     pub cores: Vec<usize>,
 }
@@ -232,11 +226,11 @@ fn stats(shared: &Shared) -> Stats {
     let mut settings = BTreeMap::from([
         (
             "ws_read_buffer_bytes".to_owned(),
-            shared.config.ws_read_buffer.to_string(),
+            shared.config.factors.ws_read_buffer_bytes.to_string(),
         ),
         (
-            "feed_envelope".to_owned(),
-            shared.config.feed_envelope.name().to_owned(),
+            "envelope".to_owned(),
+            shared.config.factors.envelope.name().to_owned(),
         ),
         (
             "retry_ms".to_owned(),

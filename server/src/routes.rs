@@ -180,7 +180,7 @@ async fn websocket(
     })?;
     let limits = &shared.config.limits;
     Ok(upgrade
-        .read_buffer_size(shared.config.ws_read_buffer)
+        .read_buffer_size(shared.config.factors.ws_read_buffer_bytes.get() as usize)
         .max_message_size(limits.message_bytes)
         .max_frame_size(limits.message_bytes)
         .on_upgrade(move |socket| ws::serve(socket, shared, connection)))

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use crate::{
     config::Config,
     connection::Io,
-    contract::clock::now_ns,
+    contract::{clock::now_ns, endpoint::Endpoint},
     counters::{Counter, Counters},
     faults::{Injector, TooDense},
     hub::{FEED, Topic},
@@ -97,7 +97,7 @@ impl Server {
         let limits = config.limits;
         let feed = Topic::new(
             (config.epoch, FEED),
-            config.feed_envelope,
+            config.factors.envelope,
             limits.feed_history,
             limits.known_subscribers,
             meters.clone(),
@@ -125,6 +125,12 @@ impl Server {
     /// Where it listens, in the order asked for.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it is reached by a client of the testbed; none of a server that listens nowhere.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        let http = *self.addresses.first()?;
+        Some(Endpoint { http })
     }
 
     /// What all connections share.
@@ -218,7 +224,7 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
 
 async fn serve(io: Io, app: Router, shared: Arc<Shared>) {
     let connection = io.connection().clone();
-    if let Err(error) = connection.socket().set_nodelay(shared.config.nodelay) {
+    if let Err(error) = connection.socket().set_nodelay(shared.config.factors.nodelay) {
         tracing::debug!(%error, "the connection was gone before it was served");
         return;
     }

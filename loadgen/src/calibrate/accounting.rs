@@ -14,7 +14,7 @@ use pushbench_server::{
 };
 
 use super::{
-    Lab,
+    Lab, TRANSPORTS,
     probe::{RETRY, Sound, bench, row, series},
 };
 use crate::{
@@ -56,7 +56,7 @@ pub async fn of(lab: &Lab, of: u32) -> Result<Check, Broken> {
         of,
     };
     let (mut rows, mut counts, mut sound) = (Vec::new(), Vec::new(), Sound::default());
-    for transport in Transport::ALL {
+    for transport in TRANSPORTS {
         let once = async || measure(lab, transport, lose).await;
         let (found, truth, _) = sound.measure(once, |(.., invalid)| invalid).await?;
         rows.extend(judge(transport.name(), lose, &found, &truth));

@@ -4,13 +4,14 @@
 //! the exchanges with the shortest ones, because what delays a packet in one direction only would be
 //! taken for an offset (RFC 5905 §10, the clock filter; Mills, "Internet time synchronization", 1991).
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use pushbench_reports::calibration::{Check, Look, Picture, Row, Series};
 use pushbench_server::{
     contract::{
         ask::{Ask, ChatAsk},
         clock::now_ns,
+        endpoint::Endpoint,
         message::Stamps,
         notice::Notice,
         transport::Transport,
@@ -20,7 +21,7 @@ use pushbench_server::{
 use tokio::time::timeout;
 
 use super::{
-    Lab,
+    Lab, TRANSPORTS,
     probe::{RETRY, Sound, bench, row, series, signed_us},
 };
 use crate::{
@@ -53,7 +54,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
     let exchanges = lab.effort.pick(400, 3_000);
     let least_runs = lab.effort.pick(2, 6);
     let (mut rows, mut lines, mut sound) = (Vec::new(), Vec::new(), Sound::default());
-    for transport in Transport::ALL {
+    for transport in TRANSPORTS {
         let mut run = async |skew_us| {
             let once = async || measure(lab, transport, skew_us, exchanges).await;
             sound.measure(once, |run| &run.invalid).await
@@ -138,12 +139,12 @@ async fn measure(
     };
     let mut bench = bench(lab, transport, faults)?;
     let mut server = bench.start_server(1, RETRY).await?;
-    let address = server.address();
+    let endpoint = server.endpoint().clone();
     let mut recorder = Recorder::new(0..u64::MAX);
-    let taken = exchange(transport, address, exchanges, &mut recorder).await;
+    let taken = exchange(transport, endpoint.clone(), exchanges, &mut recorder).await;
     let exchanges = taken.map_err(|source| Broken::Connect {
         transport,
-        server: address,
+        server: endpoint.http,
         source,
     })?;
     // What was measured is closed: now the truth may be asked for.
@@ -161,7 +162,7 @@ async fn measure(
 /// Asks and is answered so often, on one connection.
 async fn exchange(
     transport: Transport,
-    server: SocketAddr,
+    server: Endpoint,
     count: usize,
     recorder: &mut Recorder,
 ) -> Result<Vec<Exchange>, Ended> {

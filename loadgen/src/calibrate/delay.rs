@@ -7,7 +7,7 @@ use pushbench_server::{
 };
 
 use super::{
-    Lab,
+    Lab, TRANSPORTS,
     probe::{Feed, Recorded, Sound, median, ms, percentile, reasons, row, series, watch},
 };
 use crate::bench::Broken;
@@ -45,7 +45,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
     };
     let cycles = lab.effort.pick(2, 4);
     let (mut measured, mut notes, mut sound) = (Vec::new(), Vec::new(), Sound::default());
-    for transport in Transport::ALL {
+    for transport in TRANSPORTS {
         let mut arms = Measured::new(transport.name());
         for _ in 0..cycles {
             for (nth, delay_us) in DELAYS_US.into_iter().enumerate() {

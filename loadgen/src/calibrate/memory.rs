@@ -7,6 +7,7 @@ use pushbench_reports::{
 use pushbench_server::{contract::transport::Transport, faults::Faults};
 
 use super::{
+    TRANSPORTS,
     Effort, Lab,
     probe::{Sound, bench, row, series},
 };
@@ -37,7 +38,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
     };
     let rounds = lab.effort.pick(1, 3);
     let (mut rows, mut sound, mut ladders) = (Vec::new(), Sound::default(), Vec::new());
-    for transport in Transport::ALL {
+    for transport in TRANSPORTS {
         for round in 1..=rounds {
             let mut climb = async |hoard_bytes| {
                 let once = async || {

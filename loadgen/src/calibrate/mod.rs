@@ -36,6 +36,7 @@ use pushbench_reports::{
     calibration::{Check, Row},
     quantity::grouped,
 };
+use pushbench_server::contract::transport::Transport;
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
@@ -54,6 +55,10 @@ pub struct Lab {
     /// How much is measured.
     pub effort: Effort,
 }
+
+/// The transports on which checks measure: one of each kind of client. What is checked, the stamps, the
+/// recorder, the books and the meters, is the same for all.
+pub const TRANSPORTS: [Transport; 2] = [Transport::SseH1, Transport::WsH1];
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

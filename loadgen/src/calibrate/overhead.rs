@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use pushbench_reports::calibration::{Check, Look, Picture, Row, Series};
 use pushbench_server::contract::transport::Transport;
 
-use super::{Effort, Lab};
+use super::{Effort, Lab, TRANSPORTS};
 use crate::{
     arm::{Arm, Build, Factors},
     bench::{Broken, Site},
@@ -85,7 +85,7 @@ async fn median_latencies(
     };
     let mut latencies: BTreeMap<String, (Vec<f64>, String)> = BTreeMap::new();
     for number in 1..=trials {
-        for transport in Transport::ALL {
+        for transport in TRANSPORTS {
             let record = trial::run(&feed(transport, number, window_s), &site).await?;
             let (valid, why_not) = latencies.entry(transport.name().to_owned()).or_default();
             let p50_ms = record.metrics.get("fan_out_latency_ms_p50");
@@ -135,12 +135,16 @@ fn judge(
     let recorder = p50_us
         .iter()
         .map(|(transport, p50_us)| recorder_row(floor.recorder_us, transport, p50_us));
-    let clients: Vec<_> = floor.by_transport.iter().collect();
-    let pairs = clients
-        .iter()
-        .enumerate()
-        .flat_map(|(k, one)| clients[k + 1..].iter().map(move |other| (*one, *other)));
-    let pairs = pairs.map(|(one, other)| pair_row(one, other, floor, report));
+    // Each is held against the one that a plan's baseline uses.
+    let baseline = TRANSPORTS[0].name();
+    let pairs = floor
+        .by_transport
+        .get_key_value(baseline)
+        .into_iter()
+        .flat_map(|one| {
+            let others = floor.by_transport.iter().filter(|(name, _)| *name != one.0);
+            others.map(move |other| pair_row(one, other, floor, report))
+        });
     std::iter::once(null_row(floor))
         .chain(recorder)
         .chain(pairs)
@@ -230,10 +234,10 @@ fn picture(floor: &Floor) -> Picture {
             .map(|(repetition, number)| [f64::from(number), figure(repetition)])
             .collect(),
     };
-    let clients = floor
-        .by_transport
-        .keys()
-        .map(|transport| series(transport, &|one| one.by_transport[transport]));
+    // A line for every transport there is would be a thicket; the table has them all.
+    let clients = TRANSPORTS
+        .map(Transport::name)
+        .map(|name| series(name, &|one| one.by_transport[name]));
     let null = [
         series("null", &|one: &Repetition| one.null_us),
         series("null, not recorded", &|one: &Repetition| one.unrecorded_us),
@@ -251,7 +255,7 @@ fn picture(floor: &Floor) -> Picture {
         y_title: "CPU time a message, µs".into(),
         x_logarithmic: false,
         y_logarithmic: false,
-        series: clients.chain(null).collect(),
+        series: clients.into_iter().chain(null).collect(),
     }
 }
 
@@ -263,7 +267,7 @@ mod tests {
 
     /// A floor as a good machine has it.
     fn floor(null_us: f64, recorder_us: f64, clients: [f64; 2]) -> Floor {
-        let by_transport: BTreeMap<_, _> = Transport::ALL
+        let by_transport: BTreeMap<_, _> = TRANSPORTS
             .map(|transport| transport.name().to_owned())
             .into_iter()
             .zip(clients)
@@ -282,7 +286,7 @@ mod tests {
     }
 
     fn p50(us: f64) -> BTreeMap<String, Result<f64, String>> {
-        Transport::ALL
+        TRANSPORTS
             .map(|transport| (transport.name().to_owned(), Ok(us)))
             .into()
     }

@@ -10,7 +10,7 @@ use pushbench_server::{
 };
 
 use super::{
-    Lab,
+    Lab, TRANSPORTS,
     probe::{Sound, bench, ms, row, series},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
     let subscribers = lab.effort.pick(20, 50);
     let rounds = lab.effort.pick(1, 6);
     let (mut rows, mut lines, mut sound) = (Vec::new(), Vec::new(), Sound::default());
-    for transport in Transport::ALL {
+    for transport in TRANSPORTS {
         for round in 1..=rounds {
             let once = async || measure(lab, transport, subscribers).await;
             let measured = sound.measure(once, |measured| &measured.invalid).await?;
@@ -161,7 +161,7 @@ async fn measure(lab: &Lab, transport: Transport, subscribers: u32) -> Result<Me
     let cut = server.disclose().await?.cuts.iter().sum();
 
     let killed_at = now_ns();
-    let address = server.address();
+    let address = server.endpoint().http;
     server.kill().await?;
     let last = bench.last_of_feed(&server);
     bench

@@ -156,7 +156,7 @@ mod tests {
         for effort in [Effort::Quick, Effort::Whole] {
             let plan = plan(effort, 3);
             assert_eq!(plan.arms.len(), LABELS.len());
-            let what = |arm: &Arm| (arm.transport, arm.factors);
+            let what = |arm: &Arm| (arm.transport, arm.factors.clone());
             assert!(plan.arms.iter().all(|arm| what(arm) == what(&plan.arms[0])));
             // What is expected fits into the time that is given.
             let given = ROUNDS_BUDGET.of(effort).as_secs_f64();

@@ -8,7 +8,7 @@ use pushbench_server::{
 };
 
 use super::{
-    Lab,
+    Lab, TRANSPORTS,
     probe::{Feed, Recorded, Sound, ms, percentile, row, series, watch},
 };
 use crate::bench::Broken;
@@ -46,7 +46,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
         ..Faults::default()
     };
     let (mut rows, mut lines, mut sound) = (Vec::new(), Vec::new(), Sound::default());
-    for transport in Transport::ALL {
+    for transport in TRANSPORTS {
         let once = async || watch(lab, transport, faults.clone(), feed).await;
         let seen = sound.measure(once, |seen| &seen.invalid).await?;
         for recorded in &seen.windows {

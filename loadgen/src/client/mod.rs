@@ -2,6 +2,7 @@
 //! nowhere else.
 
 pub mod chunked;
+mod connector;
 mod counted;
 mod head;
 mod memory;
@@ -21,14 +22,18 @@ use std::{
 use pushbench_server::contract::{
     ask::Ask,
     clock::now_ns,
+    endpoint::Endpoint,
+    factors::Factors,
     message::{Received, decode},
     notice::Notice,
     transport::Transport,
 };
 
+pub use connector::Connector;
 pub use counted::ByteStream;
 pub use memory::{Memory, Script};
 
+use connector::Target;
 use counted::Counted;
 
 /// The read buffer of a connection on every transport. The WebSocket library clears its buffer at each
@@ -62,12 +67,17 @@ pub trait Wire: Send {
     fn path(&self) -> Option<&'static str>;
 }
 
-/// Opens a connection.
+/// Opens one connection with every factor at its tuned level.
 ///
 /// # Errors
 /// Why there is none.
-pub async fn connect(transport: Transport, server: SocketAddr) -> Result<Box<dyn Wire>, Ended> {
-    over(transport, Counted::connect(server).await?, server).await
+pub async fn connect(
+    transport: Transport,
+    server: impl Into<Endpoint>,
+) -> Result<Box<dyn Wire>, Ended> {
+    Connector::new(transport, Factors::default(), server.into())
+        .connect()
+        .await
 }
 
 /// Opens a connection whose server is played from memory.
@@ -79,15 +89,20 @@ pub async fn connect_memory(
     stream: impl ByteStream,
 ) -> Result<Box<dyn Wire>, Ended> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    over(transport, Counted::new(stream), nowhere).await
+    let target = Target {
+        transport,
+        factors: Factors::default(),
+        endpoint: nowhere.into(),
+    };
+    over(&target, Counted::new(stream)).await
 }
 
 async fn over<S: ByteStream>(
-    transport: Transport,
+    target: &Target,
     stream: Counted<S>,
-    server: SocketAddr,
 ) -> Result<Box<dyn Wire>, Ended> {
-    Ok(match transport {
+    let server = target.endpoint.http;
+    Ok(match target.transport {
         Transport::SseH1 => Box::new(sse_h1::SseH1::new(stream, server)),
         Transport::WsH1 => Box::new(ws_h1::WsH1::upgrade(stream, server).await?),
     })

@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
         for trial in trials(3) {
             assert_eq!(
-                (trial.arm.transport, trial.arm.factors),
+                (trial.arm.transport, trial.arm.factors.clone()),
                 (Transport::SseH1, Factors::default())
             );
         }

@@ -180,7 +180,7 @@ impl Settings {
         let mut server = bench
             .start_server(self.connections(), Duration::from_secs(3))
             .await?;
-        let mut crowd = Crowd::new(bench, server.address());
+        let mut crowd = Crowd::new(bench, &server);
         crowd.warm(self.warm_connections.get()).await?;
 
         let turns = self.turns(bench);

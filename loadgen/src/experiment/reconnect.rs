@@ -164,7 +164,7 @@ impl Settings {
         hindrance.end(&server)?;
         let mut lag = read_lag.end().await?;
         let kill_ns = now_ns();
-        let address = server.address();
+        let address = server.endpoint().http;
         server.kill().await?;
         let last = bench.last_of_feed(&server);
         let owed = vec![server.counters().read(Counter::Owed)];

@@ -14,7 +14,7 @@ use super::{
     table::{Flaw, Table},
 };
 use crate::{
-    arm::{Arm, Build},
+    arm::{Arm, Build, Factors},
     experiment::Experiment,
     warm_up::WarmUp,
 };
@@ -135,11 +135,16 @@ fn arms(tables: Vec<Table>) -> Result<Vec<Arm>, Flaw> {
             controls.push((arms.len(), original.span()));
         }
         let control_of = control_of.map(Spanned::into_inner);
+        let span = table.span();
+        let factors: Factors = table.rest()?;
+        if let Some(misfit) = factors.misfit(transport) {
+            return Err(Flaw::at(span, misfit.to_string()));
+        }
         arms.push(Arm {
             label,
             transport,
             control_of,
-            factors: table.rest()?,
+            factors,
             build: Build::Own,
         });
     }
@@ -165,7 +170,7 @@ fn check_control(arms: &[Arm], control: &Arm, at: Range<usize>) -> Result<(), Fl
             "a control of a control: name the label of the arm that both repeat",
         ));
     }
-    if (original.transport, original.factors) != (control.transport, control.factors) {
+    if (original.transport, &original.factors) != (control.transport, &control.factors) {
         return Err(Flaw::at(
             at,
             "a control repeats its arm: give both the same transport and factors",

@@ -4,6 +4,7 @@ use pushbench_server::{
     config::Config,
     contract::{
         ask::{Ask, ChatAsk},
+        factors::Factors,
         message::Envelope,
         transport::Transport,
     },
@@ -67,7 +68,10 @@ async fn awkward_texts_survive_byte_for_byte() {
     for transport in Transport::ALL {
         for feed_envelope in [Envelope::Minimal, Envelope::OpenAi] {
             let server = start(Config {
-                feed_envelope,
+                factors: Factors {
+                    envelope: feed_envelope,
+                    ..Factors::default()
+                },
                 ..Config::default()
             })
             .await;

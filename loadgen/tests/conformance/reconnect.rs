@@ -6,14 +6,16 @@ use std::{
 };
 
 use pushbench::{
-    client::Ended,
+    client::{Connector, Ended},
     ledger::Ledger,
     recorder::Recorder,
     subscriber::{Crowd, Outcome, Subscriber},
 };
 use pushbench_server::{
     config::Config,
-    contract::{event_id::EventId, transport::Transport},
+    contract::{
+        endpoint::Endpoint, event_id::EventId, factors::Factors, transport::Transport,
+    },
     control::Command,
     counters::{Counter, Counters},
     limits::Limits,
@@ -45,15 +47,14 @@ struct Audience {
 }
 
 impl Audience {
-    async fn join(transport: Transport, server: std::net::SocketAddr, reconnect: bool) -> Self {
+    async fn join(transport: Transport, server: &Endpoint, reconnect: bool) -> Self {
         let crowd = Arc::new(Crowd::default());
         let recorder = Arc::new(Mutex::new(Recorder::new(0..u64::MAX)));
         let pacer = Pacer::start().unwrap();
         let mut lives = JoinSet::new();
         for number in 0..SUBSCRIBERS {
             let subscriber = Subscriber {
-                transport,
-                server,
+                connector: Connector::new(transport, Factors::default(), server.clone()),
                 number: Some(number),
                 resume: number % 2 == 0,
                 reconnect,
@@ -116,7 +117,7 @@ async fn cut_all(server: &Running) {
 async fn what_is_published_between_cut_and_return_is_lost_without_resume_and_only_then() {
     for transport in Transport::ALL {
         let server = start(config()).await;
-        let audience = Audience::join(transport, server.address, true).await;
+        let audience = Audience::join(transport, &server.endpoint, true).await;
         server.publish(1..=3).await;
         audience.received(3 * SUBSCRIBERS).await;
         for cut in 1..=3_u64 {
@@ -158,7 +159,7 @@ async fn what_is_published_between_cut_and_return_is_lost_without_resume_and_onl
 async fn cuts_at_any_moment_of_a_running_feed_leave_the_books_balanced() {
     for transport in Transport::ALL {
         let server = start(config()).await;
-        let audience = Audience::join(transport, server.address, true).await;
+        let audience = Audience::join(transport, &server.endpoint, true).await;
         server.command(Command::Feed { rate: 2_000.0 }).await;
         for cut in 1..=5 {
             tokio::time::sleep(Duration::from_micros(7_300 * cut)).await;
@@ -188,7 +189,7 @@ async fn losses_past_history_are_lost_with_resume_too_and_the_books_know() {
             ..Limits::default()
         };
         let server = start(Config { limits, ..config() }).await;
-        let audience = Audience::join(transport, server.address, true).await;
+        let audience = Audience::join(transport, &server.endpoint, true).await;
         server.publish(1..=2).await;
         audience.received(2 * SUBSCRIBERS).await;
         cut_all(&server).await;
@@ -210,7 +211,7 @@ async fn losses_past_history_are_lost_with_resume_too_and_the_books_know() {
 async fn who_may_not_come_back_gives_up_and_says_why() {
     for transport in Transport::ALL {
         let server = start(config()).await;
-        let audience = Audience::join(transport, server.address, false).await;
+        let audience = Audience::join(transport, &server.endpoint, false).await;
         server.publish(1..=1).await;
         audience.received(SUBSCRIBERS).await;
         cut_all(&server).await;
@@ -226,7 +227,7 @@ async fn who_may_not_come_back_gives_up_and_says_why() {
 async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
     for transport in Transport::ALL {
         let first = Mortal::start();
-        let audience = Audience::join(transport, first.address, true).await;
+        let audience = Audience::join(transport, &first.endpoint, true).await;
         first.publish(5);
         audience.received(5 * SUBSCRIBERS).await;
         let (shared, address) = (first.shared.clone(), first.address);

@@ -11,6 +11,7 @@ use pushbench_server::{
     config::Config,
     contract::{
         ask::{Ask, ChatAsk, FeedAsk},
+        endpoint::Endpoint,
         event_id::EventId,
         message::decode,
         notice::Notice,
@@ -45,6 +46,7 @@ pub async fn until(what: &str, done: impl Fn() -> bool) {
 /// A server that serves.
 pub struct Running {
     pub address: SocketAddr,
+    pub endpoint: Endpoint,
     pub shared: Arc<Shared>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -63,10 +65,12 @@ pub async fn start_at(address: SocketAddr, config: Config) -> Running {
     let counters = Counters::private().unwrap();
     let server = Server::bind(config, counters).await.unwrap();
     let (address, shared) = (server.addresses()[0], server.shared());
+    let endpoint = server.endpoint().unwrap();
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async { drop(stopped.await) }));
     Running {
         address,
+        endpoint,
         shared,
         stop,
         task,
@@ -122,7 +126,7 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(transport: Transport, server: &Running) -> Self {
-        let wire = soon("a connection", client::connect(transport, server.address)).await;
+        let wire = soon("a connection", client::connect(transport, server.endpoint.clone())).await;
         Self {
             ledger: Ledger::default(),
             wire: wire.unwrap(),

@@ -2,8 +2,10 @@
 
 pub mod ask;
 pub mod clock;
+pub mod endpoint;
 pub mod event;
 pub mod event_id;
+pub mod factors;
 pub mod message;
 pub mod notice;
 pub mod transport;

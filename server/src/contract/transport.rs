@@ -14,6 +14,43 @@ pub enum Transport {
     WsH1,
 }
 
+/// What a transport can do: what tests and experiments ask before they ask it to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// How messages are told apart and asked for.
+    pub family: Family,
+    /// What carries them.
+    pub http: Http,
+    /// Whether a message tells the server to stop; elsewhere closing the stream does.
+    pub cancel: bool,
+}
+
+/// How messages are asked for and told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `GET`, answered by server-sent events.
+    Sse,
+    /// `POST`, answered by a stream: server-sent events, or lines of JSON.
+    Fetch,
+    /// A WebSocket.
+    WebSocket,
+    /// A request for each batch of messages, answered when there is one.
+    Poll,
+    /// A length before each message.
+    Raw,
+}
+
+/// What lies between a transport and TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http {
+    /// HTTP/1.1, by a library.
+    H1,
+    /// HTTP/2, by a library; several streams may share a connection.
+    H2,
+    /// Nothing but what we write ourselves: a floor.
+    Bare,
+}
+
 impl Transport {
     /// Every transport there is; the conformance tests iterate over it.
     pub const ALL: [Self; 2] = [Self::SseH1, Self::WsH1];
@@ -23,6 +60,27 @@ impl Transport {
         match self {
             Self::SseH1 => "sse-h1",
             Self::WsH1 => "ws-h1",
+        }
+    }
+
+    /// What it can do.
+    pub const fn capabilities(self) -> Capabilities {
+        let (family, http) = match self {
+            Self::SseH1 => (Family::Sse, Http::H1),
+            Self::WsH1 => (Family::WebSocket, Http::H1),
+        };
+        Capabilities {
+            family,
+            http,
+            cancel: matches!(family, Family::WebSocket | Family::Raw),
+        }
+    }
+
+    /// What it is, in a line.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::SseH1 => "GET answered by text/event-stream",
+            Self::WsH1 => "WebSocket by upgrade (RFC 6455)",
         }
     }
 }

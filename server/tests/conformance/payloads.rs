@@ -4,6 +4,7 @@ use futures_util::{SinkExt, StreamExt};
 use pushbench_server::{
     config::Config,
     contract::{
+        factors::Factors,
         message::{self, Envelope},
         notice::Notice,
         transport::Transport,
@@ -72,7 +73,10 @@ async fn payloads(server: &Running, transport: Transport) -> Vec<String> {
 async fn every_text_arrives_as_it_was_published_and_alike_on_all_transports() {
     for envelope in [Envelope::Minimal, Envelope::OpenAi] {
         let server = start(Config {
-            feed_envelope: envelope,
+            factors: Factors {
+                envelope,
+                ..Factors::default()
+            },
             ..Config::default()
         })
         .await;

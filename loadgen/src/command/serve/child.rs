@@ -67,9 +67,8 @@ async fn serve(launch: &Launch, cores: Vec<usize>) -> anyhow::Result<()> {
     let (commands, mut replies) = pipes()?;
     let counters = Counters::open(&launch.counters).context("cannot open the counters")?;
     let server = Server::bind(launch.config(), counters).await?;
-    let address = server.addresses().first().copied();
     let ready = Ready {
-        address: address.context("the server has no address")?,
+        endpoint: server.endpoint().context("the server has no address")?,
         cores,
     };
     let mut line = serde_json::to_vec(&ready)?;

@@ -74,5 +74,7 @@ impl From<&Arm> for record::Arm {
 /// Name and level of each, as the record has them.
 fn facts(factors: &Factors) -> Facts {
     let levels = factors.levels().into_iter();
-    levels.map(|(name, level)| (name.to_owned(), level)).collect()
+    levels
+        .map(|(name, level)| (name.to_owned(), level))
+        .collect()
 }

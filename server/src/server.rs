@@ -224,7 +224,10 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
 
 async fn serve(io: Io, app: Router, shared: Arc<Shared>) {
     let connection = io.connection().clone();
-    if let Err(error) = connection.socket().set_nodelay(shared.config.factors.nodelay) {
+    if let Err(error) = connection
+        .socket()
+        .set_nodelay(shared.config.factors.nodelay)
+    {
         tracing::debug!(%error, "the connection was gone before it was served");
         return;
     }

@@ -1,10 +1,7 @@
 //! Check 1: a server that holds each message for 0.5, 5 and 50 ms.
 
 use pushbench_reports::calibration::{Check, Look, Picture, Row};
-use pushbench_server::{
-    contract::transport::Transport,
-    faults::{Faults, Truth},
-};
+use pushbench_server::faults::{Faults, Truth};
 
 use super::{
     Lab, TRANSPORTS,

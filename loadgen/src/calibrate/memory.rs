@@ -7,8 +7,7 @@ use pushbench_reports::{
 use pushbench_server::{contract::transport::Transport, faults::Faults};
 
 use super::{
-    TRANSPORTS,
-    Effort, Lab,
+    Effort, Lab, TRANSPORTS,
     probe::{Sound, bench, row, series},
 };
 use crate::{

@@ -142,7 +142,10 @@ fn judge(
         .get_key_value(baseline)
         .into_iter()
         .flat_map(|one| {
-            let others = floor.by_transport.iter().filter(|(name, _)| *name != one.0);
+            let others = floor
+                .by_transport
+                .iter()
+                .filter(move |(name, _)| *name != one.0);
             others.map(move |other| pair_row(one, other, floor, report))
         });
     std::iter::once(null_row(floor))

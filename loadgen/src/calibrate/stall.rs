@@ -2,10 +2,7 @@
 
 use hdrhistogram::Histogram;
 use pushbench_reports::calibration::{Check, Look, Picture, Row, Series};
-use pushbench_server::{
-    contract::transport::Transport,
-    faults::{Faults, Span},
-};
+use pushbench_server::faults::{Faults, Span};
 
 use super::{
     Lab, TRANSPORTS,

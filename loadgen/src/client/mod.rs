@@ -97,10 +97,7 @@ pub async fn connect_memory(
     over(&target, Counted::new(stream)).await
 }
 
-async fn over<S: ByteStream>(
-    target: &Target,
-    stream: Counted<S>,
-) -> Result<Box<dyn Wire>, Ended> {
+async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<dyn Wire>, Ended> {
     let server = target.endpoint.http;
     Ok(match target.transport {
         Transport::SseH1 => Box::new(sse_h1::SseH1::new(stream, server)),

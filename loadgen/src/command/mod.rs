@@ -5,6 +5,7 @@ pub mod compare;
 pub mod completions;
 pub mod doctor;
 pub mod fail_on;
+pub mod list;
 mod neighbour;
 pub mod plan;
 pub mod report;
@@ -40,6 +41,7 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     Doctor(doctor::Doctor),
     Plan(plan::Show),
+    List(list::List),
     Serve(serve::Serve),
     Report(report::Report),
     Compare(compare::Compare),
@@ -62,6 +64,7 @@ impl Pushbench {
             Command::Calibrate(args) => calibrate::run(args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::List(args) => list::run(&args),
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
             Command::Compare(args) => compare::run(&args),

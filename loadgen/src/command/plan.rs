@@ -10,7 +10,7 @@ use crate::plan::{self, EXAMPLE, Plan};
 /// Print the trials of a plan in their order and the expected duration; runs nothing
 #[derive(Debug, clap::Args)]
 pub struct Show {
-    /// quick, full or a plan file (.toml)
+    /// A plan that `pushbench list plans` names, or a plan file (.toml)
     #[arg(default_value = "quick", value_name = "PLAN")]
     plan: String,
 
@@ -37,14 +37,13 @@ pub fn run(args: &Show) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When there is none, or its file cannot be run.
 pub fn load(name: &str) -> anyhow::Result<Plan> {
-    match name {
-        "quick" => return Ok(plan::quick()),
-        "full" => return Ok(plan::full()),
-        _ => {}
+    if let Some(built_in) = plan::BUILT_IN.iter().find(|built_in| built_in.name == name) {
+        return Ok((built_in.plan)());
     }
     let path = Path::new(name);
     if path.extension().is_none_or(|extension| extension != "toml") && !path.exists() {
-        bail!("unknown plan `{name}`: use quick, full or the path of a plan file (.toml)");
+        let names = plan::BUILT_IN.map(|built_in| built_in.name).join(", ");
+        bail!("unknown plan `{name}`: use {names} or the path of a plan file (.toml)");
     }
     let text = fs::read_to_string(path).with_context(|| {
         format!("cannot read the plan file {name}; `pushbench plan --example` prints one")

@@ -43,7 +43,7 @@ use outcome::Outcome;
 /// Measure: run a plan's trials and write a report with charts and a verdict
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// quick (three minutes), full (about half an hour) or a plan file (.toml)
+    /// quick (three minutes), another that `pushbench list plans` names, or a plan file (.toml)
     #[arg(long, default_value = "quick", value_name = "PLAN")]
     plan: String,
 

@@ -31,6 +31,16 @@ impl Experiment {
     /// Names, in the order of a plan.
     pub const NAMES: [&str; 4] = ["latency", "throughput", "memory", "reconnect"];
 
+    /// Each with its own defaults, in the order of [`Experiment::NAMES`].
+    pub fn all() -> [Self; Self::NAMES.len()] {
+        [
+            Self::Latency(latency::Settings::default()),
+            Self::Throughput(throughput::Settings::default()),
+            Self::Memory(memory::Settings::default()),
+            Self::Reconnect(reconnect::Settings::default()),
+        ]
+    }
+
     /// The name in plans, records and reports.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -28,6 +28,31 @@ const TUNGSTENITE_READ_BUFFER: NonZeroU32 = const { NonZeroU32::new(131_072).unw
 const LONG_WARM_UP: Seconds = seconds(3.0);
 const LONGEST_WARM_UP: Seconds = seconds(15.0);
 
+/// A plan that comes with the program.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn {
+    /// By which it is asked for.
+    pub name: &'static str,
+    /// What it is for.
+    pub what: &'static str,
+    /// The plan.
+    pub plan: fn() -> Plan,
+}
+
+/// All of them.
+pub const BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "quick",
+        what: "SSE and WebSocket, tuned, in every experiment that the answer needs",
+        plan: quick,
+    },
+    BuiltIn {
+        name: "full",
+        what: "the same with more rounds, the highest sustained rate, and the WebSocket library as it comes",
+        plan: full,
+    },
+];
+
 /// Both transports tuned, and the control: at most three minutes on two cores.
 pub fn quick() -> Plan {
     let everyone = |experiment| entry(experiment, &[SSE, WS, CONTROL]);

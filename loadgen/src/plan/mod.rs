@@ -19,7 +19,7 @@ use crate::{
     trial::Trial,
 };
 
-pub use builtin::{full, quick};
+pub use builtin::{BUILT_IN, BuiltIn, full, quick};
 pub use file::{Fault, parse};
 
 /// A plan file with every key, commented, valid as it stands.

@@ -13,9 +13,7 @@ use pushbench::{
 };
 use pushbench_server::{
     config::Config,
-    contract::{
-        endpoint::Endpoint, event_id::EventId, factors::Factors, transport::Transport,
-    },
+    contract::{endpoint::Endpoint, event_id::EventId, factors::Factors, transport::Transport},
     control::Command,
     counters::{Counter, Counters},
     limits::Limits,
@@ -230,7 +228,7 @@ async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
         let audience = Audience::join(transport, &first.endpoint, true).await;
         first.publish(5);
         audience.received(5 * SUBSCRIBERS).await;
-        let (shared, address) = (first.shared.clone(), first.address);
+        let (shared, address) = (first.shared.clone(), first.endpoint.http);
         first.kill();
         soon("all are gone", audience.crowd.reaches(0)).await;
         // Published by the dying server after its last word to anyone.
@@ -290,7 +288,7 @@ async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
 
 /// A server on a runtime of its own, all of whose tasks and sockets go at once, without a goodbye.
 struct Mortal {
-    address: std::net::SocketAddr,
+    endpoint: Endpoint,
     shared: Arc<pushbench_server::shared::Shared>,
     runtime: tokio::runtime::Runtime,
 }
@@ -312,13 +310,13 @@ impl Mortal {
                 .await
                 .unwrap();
             started
-                .send((server.addresses()[0], server.shared()))
+                .send((server.endpoint().unwrap(), server.shared()))
                 .unwrap();
             server.run(std::future::pending()).await;
         });
-        let (address, shared) = wait.recv().unwrap();
+        let (endpoint, shared) = wait.recv().unwrap();
         Self {
-            address,
+            endpoint,
             shared,
             runtime,
         }

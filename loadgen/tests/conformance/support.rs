@@ -126,7 +126,11 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(transport: Transport, server: &Running) -> Self {
-        let wire = soon("a connection", client::connect(transport, server.endpoint.clone())).await;
+        let wire = soon(
+            "a connection",
+            client::connect(transport, server.endpoint.clone()),
+        )
+        .await;
         Self {
             ledger: Ledger::default(),
             wire: wire.unwrap(),

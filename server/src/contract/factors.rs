@@ -273,7 +273,9 @@ impl FromStr for Compression {
                     takeover,
                 });
             }
-            let coding = Coding::ALL.into_iter().find(|coding| coding.name() == name)?;
+            let coding = Coding::ALL
+                .into_iter()
+                .find(|coding| coding.name() == name)?;
             let level = level.parse().ok()?;
             let known = coding.levels().contains(&level);
             known.then_some(Self::Coding(coding, level))
@@ -310,14 +312,26 @@ pub struct Factor {
 /// Every factor, in the order of the fields.
 pub const FACTORS: [Factor; 15] = [
     factor("tls", "false, true", "TLS 1.3 below everything"),
-    factor("nodelay", "true, false", "TCP_NODELAY on the server's sockets"),
+    factor(
+        "nodelay",
+        "true, false",
+        "TCP_NODELAY on the server's sockets",
+    ),
     factor(
         "ws_read_buffer_bytes",
         "4096 (the library's default is 131072)",
         "read buffer of a WebSocket on the server",
     ),
-    factor("ws_library", "tungstenite, yawc", "whose WebSocket both ends speak"),
-    factor("http_stack", "hyper, axum", "who drives the server's HTTP/1.1 connections"),
+    factor(
+        "ws_library",
+        "tungstenite, yawc",
+        "whose WebSocket both ends speak",
+    ),
+    factor(
+        "http_stack",
+        "hyper, axum",
+        "who drives the server's HTTP/1.1 connections",
+    ),
     factor(
         "http_buffer_bytes",
         "8192 and more (default: the library's 400 KiB)",
@@ -328,7 +342,11 @@ pub const FACTORS: [Factor; 15] = [
         "ready, each, a time (50ms), a number of messages (16)",
         "when the server writes what is ready",
     ),
-    factor("framing", "sse, ndjson", "how a fetch transport tells its messages apart"),
+    factor(
+        "framing",
+        "sse, ndjson",
+        "how a fetch transport tells its messages apart",
+    ),
     factor(
         "compression",
         "off, gzip-1…9, br-0…11, zstd-1…19; WebSocket: deflate-9…15, deflate-9…15-no-takeover",
@@ -340,7 +358,11 @@ pub const FACTORS: [Factor; 15] = [
         "1 and more (default: the corpus's tokens)",
         "bytes of each message's text",
     ),
-    factor("resume", "false, true", "whether messages carry what a resume needs"),
+    factor(
+        "resume",
+        "false, true",
+        "whether messages carry what a resume needs",
+    ),
     factor(
         "streams_per_connection",
         "1 and more",
@@ -429,8 +451,7 @@ impl Factors {
             ),
             (
                 "compression",
-                coding && !matches!(family, Family::Sse | Family::Fetch)
-                    || coding && !body,
+                coding && !matches!(family, Family::Sse | Family::Fetch) || coding && !body,
                 "a content coding is of a streamed HTTP response; a WebSocket has deflate",
             ),
             (
@@ -475,14 +496,30 @@ mod tests {
         for level in ["ready", "each", "50ms", "16"] {
             assert_eq!(level.parse::<Flush>().unwrap().to_string(), level);
         }
-        for level in ["off", "gzip-6", "br-0", "zstd-19", "deflate-15", "deflate-9-no-takeover"] {
+        for level in [
+            "off",
+            "gzip-6",
+            "br-0",
+            "zstd-19",
+            "deflate-15",
+            "deflate-9-no-takeover",
+        ] {
             assert_eq!(level.parse::<Compression>().unwrap().to_string(), level);
         }
         for level in ["", "0", "0ms", "-1", "1.5ms", "ms"] {
             let refusal = level.parse::<Flush>().unwrap_err().to_string();
             assert!(refusal.contains("50ms"), "{refusal}");
         }
-        for level in ["gzip", "gzip-0", "gzip-10", "br-12", "zstd-20", "deflate-8", "deflate-16", "lz4-1"] {
+        for level in [
+            "gzip",
+            "gzip-0",
+            "gzip-10",
+            "br-12",
+            "zstd-20",
+            "deflate-8",
+            "deflate-16",
+            "lz4-1",
+        ] {
             let refusal = level.parse::<Compression>().unwrap_err().to_string();
             assert!(refusal.contains("gzip-1 to gzip-9"), "{refusal}");
         }
@@ -500,11 +537,27 @@ mod tests {
             assert_eq!(Factors::default().misfit(transport), None);
         }
         for (transport, level, says) in [
-            (Transport::SseH1, r#"compression="deflate-15""#, "extension of WebSocket"),
-            (Transport::WsH1, r#"compression="gzip-6""#, "a WebSocket has deflate"),
+            (
+                Transport::SseH1,
+                r#"compression="deflate-15""#,
+                "extension of WebSocket",
+            ),
+            (
+                Transport::WsH1,
+                r#"compression="gzip-6""#,
+                "a WebSocket has deflate",
+            ),
             (Transport::WsH1, r#"compression="deflate-15""#, "yawc"),
-            (Transport::SseH1, r#"ws_read_buffer_bytes=131072"#, "tungstenite"),
-            (Transport::SseH1, r#"streams_per_connection=10"#, "carries one stream"),
+            (
+                Transport::SseH1,
+                r#"ws_read_buffer_bytes=131072"#,
+                "tungstenite",
+            ),
+            (
+                Transport::SseH1,
+                r#"streams_per_connection=10"#,
+                "carries one stream",
+            ),
             (Transport::SseH1, r#"framing="ndjson""#, "only fetch"),
         ] {
             let refusal = with(level).misfit(transport).unwrap().to_string();

@@ -13,7 +13,10 @@ use pushbench_reports::{
     statistics::Level,
 };
 
-use super::{Lab, probe};
+use super::{
+    Lab,
+    probe::{self, Sound},
+};
 use crate::bench::Broken;
 use drift::Order;
 use neighbour::Tried;
@@ -43,7 +46,8 @@ const DISTURBED: f64 = 0.2;
 /// # Errors
 /// When a server or the neighbour cannot be used.
 pub async fn check(lab: &Lab) -> Result<Check, Broken> {
-    let ramps = ramp::measure(lab).await?;
+    let mut sound = Sound::default();
+    let ramps = ramp::measure(lab, &mut sound).await?;
     let trials = neighbour::measure(lab).await?;
     let series = drift::series(lab).await?;
     let (simulated, seed) = (lab.effort.pick(400, 2_000), rand::random());
@@ -52,12 +56,16 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
     rows.extend(judge_series(&series));
     rows.extend(judge_drift(simulated, seed));
     rows.extend(drift::without_a_verdict());
+    rows.push(Row {
+        subject: "every ramp, undisturbed".to_owned(),
+        ..sound.row()
+    });
     Ok(Check {
         number: 12,
         name: "disturbance".to_owned(),
         title: TITLE.to_owned(),
         method: METHOD.to_owned(),
-        counts: counts(lab, &ramps, &trials, &series, simulated, seed),
+        counts: counts(lab, &ramps, &trials, &series, simulated, seed) + &sound.told(),
         rows,
         picture: ramp::picture(&ramps),
         note: note(&ramps, &trials),
@@ -65,7 +73,7 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
 }
 
 const METHOD: &str = "Servers hold their messages by a delay that falls to nothing over a time that each draws for \
-    itself and tells afterwards; one after the other, each is watched as a trial watches its load, by the warm-up of a built-in plan. The \
+    itself and tells afterwards; one after the other, each is watched as a trial watches its load, by the warm-up of a built-in plan, and one whose machine was busy is made again. The \
     cut is right if it lies at most a fifth of the ramp before its end and at most thirty slices behind it, which is \
     what the detector states. Another process keeps the server's or the generator's core busy for a part of a trial, \
     where and when it draws, and tells afterwards; a trial counts as disturbed if that covered a fifth of its window \

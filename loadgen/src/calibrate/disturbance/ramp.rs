@@ -12,12 +12,16 @@ use pushbench_server::{
 use crate::{
     audience::Audience,
     bench::Broken,
-    calibrate::{Lab, probe},
+    calibrate::{
+        Lab,
+        probe::{self, Sound},
+    },
     experiment::Experiment,
     plan::{self, Plan},
     recorder::Recorder,
     settle::STEADY,
     warm_up::{WarmUp, take_median_ns},
+    window::Hindrance,
 };
 
 /// The delay at first: some fifteen times the latency of a quiet machine, the most that the detector's
@@ -110,6 +114,8 @@ pub(super) struct Ramp {
     pub cut_s: Option<f64>,
     /// When the window was to open.
     pub opens_s: f64,
+    /// Why the machine did not let the load be what it was to be.
+    pub spoilt: Vec<String>,
 }
 
 impl Ramp {
@@ -123,17 +129,23 @@ impl Ramp {
     }
 }
 
-/// Starts servers that warm up, and watches each as a trial does.
-pub(super) async fn measure(lab: &Lab) -> Result<[(Setting, Vec<Ramp>); 2], Broken> {
+/// Starts servers that warm up, and watches each as a trial does; again where the machine was busy with
+/// something else, as a trial would be run again.
+pub(super) async fn measure(
+    lab: &Lab,
+    sound: &mut Sound,
+) -> Result<[(Setting, Vec<Ramp>); 2], Broken> {
     let [quick, full] = settings(lab);
-    let (of_quick, of_full) = (all(lab, &quick).await?, all(lab, &full).await?);
+    let of_quick = all(lab, &quick, sound).await?;
+    let of_full = all(lab, &full, sound).await?;
     Ok([(quick, of_quick), (full, of_full)])
 }
 
-async fn all(lab: &Lab, setting: &Setting) -> Result<Vec<Ramp>, Broken> {
+async fn all(lab: &Lab, setting: &Setting, sound: &mut Sound) -> Result<Vec<Ramp>, Broken> {
     let mut ramps = Vec::new();
     for _ in 0..setting.ramps {
-        ramps.push(one(lab, setting).await?);
+        let measured = sound.measure(async || one(lab, setting).await, |ramp| &ramp.spoilt);
+        ramps.push(measured.await?);
     }
     Ok(ramps)
 }
@@ -159,8 +171,16 @@ async fn one(lab: &Lab, setting: &Setting) -> Result<Ramp, Broken> {
     *audience.recorder() = Recorder::new(begun_ns..u64::MAX);
     let pacer = bench.pacer.clone();
     let median_ns = || take_median_ns(&mut audience.recorder());
+    let mut hindrance = Hindrance::default();
+    hindrance.begin(&server)?;
     let warmed = setting.warm_up.watch(&pacer, begun_ns, median_ns).await;
+    hindrance.end(&server)?;
     warmed.report(&mut bench);
+    // What is invalid so far shows nothing: too few streams, or a load that never settled.
+    let settled = bench.record.invalid.is_empty();
+    bench.record.invalid.clear();
+    hindrance.report(&mut bench);
+    let spoilt = std::mem::take(&mut bench.record.invalid);
     server.command(Command::End).await?;
     audience.leave().await?;
     // The cut is made: now the truth may be asked for.
@@ -178,9 +198,9 @@ async fn one(lab: &Lab, setting: &Setting) -> Result<Ramp, Broken> {
             medians: medians.collect(),
             length_s,
             end_s,
-            // What is invalid shows nothing: too few streams, or a load that never settled.
-            cut_s: seconds("steady_from_ms").filter(|_| bench.record.invalid.is_empty()),
+            cut_s: seconds("steady_from_ms").filter(|_| settled),
             opens_s: seconds("warm_up_ms").unwrap_or(0.0),
+            spoilt,
         })
         .ok_or_else(|| Broken::Waited("a server that warms up published something".into()))
 }
@@ -295,6 +315,7 @@ pub(super) mod tests {
                 cut_s: found.map(|(_, cut)| cut as f64 * slice_s),
                 opens_s: found.map_or(0.0, |(end, _)| end as f64 * slice_s),
                 medians: Vec::new(),
+                spoilt: Vec::new(),
             }
         };
         (setting, (0..20).map(ramp).collect())
@@ -308,6 +329,7 @@ pub(super) mod tests {
             end_s: 2.1,
             cut_s: Some(cut_s),
             opens_s: cut_s + 0.6,
+            spoilt: Vec::new(),
         };
         for (cut_s, right) in [(1.69, false), (1.71, true), (2.39, true), (2.41, false)] {
             assert_eq!(cut(cut_s).cut_right(0.01), right, "{cut_s}");

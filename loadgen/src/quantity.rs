@@ -238,9 +238,25 @@ literal!(seconds, Seconds, f64, is_seconds);
 literal!(count, Count, u32, is_count);
 literal!(rounds, Rounds, u32, is_rounds);
 
+/// A number of seconds as people say it.
+pub fn spoken(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_said_in_minutes_from_one_up() {
+        assert_eq!(
+            [0.4, 59.4, 59.6, 150.0].map(spoken),
+            ["0 s", "59 s", "1 min 0 s", "2 min 30 s"]
+        );
+    }
 
     #[test]
     fn refuses_what_cannot_be_run_and_says_what_can() {

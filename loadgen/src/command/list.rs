@@ -5,8 +5,8 @@ use std::{fmt::Write, process::ExitCode};
 use clap::ValueEnum;
 use pushbench_server::contract::{factors::FACTORS, transport::Transport};
 
-use super::{plan::spoken, say};
-use crate::{experiment::Experiment, plan};
+use super::say;
+use crate::{experiment::Experiment, plan, quantity::spoken};
 
 /// Print the transports, factors, experiments or plans that there are
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,10 @@ use std::{fmt::Write, fs, path::Path, process::ExitCode};
 use anyhow::{Context, bail};
 
 use super::say;
-use crate::plan::{self, EXAMPLE, Plan};
+use crate::{
+    plan::{self, EXAMPLE, Plan},
+    quantity::spoken,
+};
 
 /// Print the trials of a plan in their order and the expected duration; runs nothing
 #[derive(Debug, clap::Args)]
@@ -52,14 +55,6 @@ pub fn load(name: &str) -> anyhow::Result<Plan> {
     Ok(plan::parse(&text, name, &stem)?)
 }
 
-/// A number of seconds as people say it.
-pub fn spoken(seconds: f64) -> String {
-    match seconds.round() as u64 {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
-    }
-}
-
 fn listing(plan: &Plan) -> String {
     let mut text = String::new();
     let trials = plan.trials();
@@ -86,17 +81,4 @@ fn listing(plan: &Plan) -> String {
         "\nPlan `{}`, seed {}: {count} trials, about {seconds}\n",
         plan.name, plan.seed
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_said_in_minutes_from_one_up() {
-        assert_eq!(
-            [0.4, 59.4, 59.6, 150.0].map(spoken),
-            ["0 s", "59 s", "1 min 0 s", "2 min 30 s"]
-        );
-    }
 }

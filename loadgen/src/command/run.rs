@@ -2,7 +2,6 @@
 
 mod against;
 mod judged;
-pub(crate) mod looks;
 mod measure;
 pub(super) mod outcome;
 pub(super) mod place;
@@ -18,11 +17,7 @@ use pushbench_reports::{
 use pushbench_server::affinity;
 
 use super::{
-    fail_on::FailOn,
-    note,
-    plan::{load, spoken},
-    report::summary,
-    say, single_threaded, stop_signal,
+    fail_on::FailOn, note, plan::load, report::summary, say, single_threaded, stop_signal,
 };
 use crate::{
     bench::Site,
@@ -32,8 +27,8 @@ use crate::{
         environment::environment,
         limits::{enough_open_files, raise_open_files},
     },
-    plan::{Plan, Replay},
-    quantity::{Rate, Rounds, Span},
+    plan::{Plan, Replay, looks},
+    quantity::{Rate, Rounds, Span, spoken},
     trace::Trace,
 };
 use judged::{judged, unmeasured};

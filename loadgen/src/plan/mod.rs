@@ -4,6 +4,7 @@ mod builtin;
 mod claims;
 mod described;
 mod file;
+pub mod looks;
 mod order;
 mod table;
 

@@ -18,15 +18,16 @@ use crate::{
     },
     experiment::Experiment,
     plan::{self, Plan},
+    quantity::{Count, Rate},
     recorder::Recorder,
     settle::STEADY,
     warm_up::{WarmUp, take_median_ns},
     window::Hindrance,
 };
 
-/// The delay at first: some fifteen times the latency of a quiet machine, the most that the detector's
-/// tolerance is stated for is twenty.
-const FROM_US: u64 = 1_500;
+/// The delay at first: some ten times the latency in a fan-out to a hundred on a quiet machine; the most that
+/// the detector's tolerance is stated for is twenty.
+const FROM_US: u64 = 4_000;
 
 /// How early a cut may be, as a share of the ramp's length: as the detector states.
 const EARLY: f64 = 0.2;
@@ -43,8 +44,9 @@ pub(super) struct Setting {
     warm_up: WarmUp,
     /// Nominal length of the ramps, seconds.
     pub ramp_s: f64,
-    messages_per_second: f64,
-    subscribers: u32,
+    /// The plan's own load: how much a slice's median scatters depends on how much is in it.
+    messages_per_second: Rate,
+    subscribers: Count,
     /// One after the other: servers whose ramps end at different times are each other's noisy neighbours,
     /// and after its own ramp a server would not be steady yet.
     ramps: u32,
@@ -62,42 +64,43 @@ impl Setting {
     }
 }
 
-/// The settings of the built-in plans. A slice has several messages in either; the longest ramp is over as
-/// many slices as the detector's tolerance is stated for.
+/// The settings of the built-in plans; the longest ramp is over as many slices as the detector's tolerance is
+/// stated for.
 pub(super) fn settings(lab: &Lab) -> [Setting; 2] {
     [
         Setting {
-            name: "quick",
-            warm_up: of_plan(&plan::quick(), 2.0),
             ramp_s: lab.effort.pick(1.0, 2.0),
-            messages_per_second: 400.0,
-            subscribers: 5,
             ramps: lab.effort.pick(4, 24),
+            ..of_plan("quick", &plan::quick(), 2.0)
         },
         Setting {
-            name: "full",
-            warm_up: of_plan(&plan::full(), 10.0),
             ramp_s: lab.effort.pick(3.0, 10.0),
-            messages_per_second: 100.0,
-            subscribers: 4,
             ramps: lab.effort.pick(2, 14),
+            ..of_plan("full", &plan::full(), 10.0)
         },
     ]
 }
 
-/// The warm-up of a plan's throughput; given up no sooner than a ramp of this length needs.
-fn of_plan(plan: &Plan, longest_s: f64) -> WarmUp {
-    let throughput = |experiment: &&Experiment| experiment.name() == "throughput";
+/// The warm-up and the load of a plan's throughput; given up no sooner than a ramp of this length needs.
+fn of_plan(name: &'static str, plan: &Plan, longest_s: f64) -> Setting {
+    let throughput = |experiment: &Experiment| match experiment {
+        Experiment::Throughput(settings) => Some(settings.clone()),
+        _ => None,
+    };
     let mut experiments = plan.experiments.iter().map(|entry| &entry.experiment);
-    let found = experiments.find(throughput).and_then(Experiment::warm_up);
-    let warm_up = found.unwrap_or(WarmUp {
-        least: crate::quantity::seconds(0.5),
-        most: crate::quantity::seconds(5.0),
-    });
+    let settings = experiments.find_map(throughput).unwrap_or_default();
+    let warm_up = settings.warm_up();
     let needed_s = 1.1 * longest_s + warm_up.least.get() + ROOM_S;
-    WarmUp {
-        most: crate::quantity::seconds(warm_up.most.get().max(needed_s)),
-        ..warm_up
+    Setting {
+        name,
+        warm_up: WarmUp {
+            most: crate::quantity::seconds(warm_up.most.get().max(needed_s)),
+            ..warm_up
+        },
+        ramp_s: longest_s,
+        messages_per_second: settings.messages_per_second,
+        subscribers: settings.subscribers,
+        ramps: 0,
     }
 }
 
@@ -160,12 +163,13 @@ async fn one(lab: &Lab, setting: &Setting) -> Result<Ramp, Broken> {
     };
     let mut bench = probe::bench(lab, Transport::SseH1, faults)?;
     let retry = Duration::from_secs(3);
-    let mut server = bench.start_server(setting.subscribers, retry).await?;
+    let subscribers = setting.subscribers.get();
+    let mut server = bench.start_server(subscribers, retry).await?;
     let mut audience = Audience::new(&bench, &server, false);
     audience
-        .grow(&mut bench, &server, setting.subscribers, |_| false)
+        .grow(&mut bench, &server, subscribers, |_| false)
         .await;
-    let rate = setting.messages_per_second;
+    let rate = setting.messages_per_second.per_second();
     server.command(Command::Feed { rate }).await?;
     let begun_ns = now_ns();
     *audience.recorder() = Recorder::new(begun_ns..u64::MAX);

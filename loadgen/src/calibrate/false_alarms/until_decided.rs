@@ -10,7 +10,7 @@ use super::{
     },
     UNTIL_DECIDED, alarms, run, stated,
 };
-use crate::command::run::looks::{LOOKS, Next, Standing, next, undecided};
+use crate::plan::looks::{LOOKS, Next, Standing, next, undecided};
 
 /// Whole runs that look several times and stop when all is decided.
 #[derive(Debug, Default)]

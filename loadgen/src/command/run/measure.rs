@@ -6,13 +6,15 @@ use pushbench_reports::{estimate::effects, read::read, record::Record};
 
 use super::{
     judged::judged,
-    looks::{self, Next, Standing},
     outcome::{Outcome, Patience},
     progress::Progress,
 };
 use crate::{
     bench::{Broken, Site},
-    plan::Plan,
+    plan::{
+        Plan,
+        looks::{self, Next, Standing},
+    },
     quantity::Span,
     trial::{self, ATTEMPTS, Trial},
 };

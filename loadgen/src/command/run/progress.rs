@@ -9,10 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{
-    command::{note, plan::spoken},
-    trial::Trial,
-};
+use crate::{command::note, quantity::spoken, trial::Trial};
 
 /// Progress of a run.
 #[derive(Debug)]

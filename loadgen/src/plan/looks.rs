@@ -2,11 +2,8 @@
 
 use pushbench_reports::effect::{Effect, Verdict};
 
-use crate::{
-    command::plan::spoken,
-    plan::Part,
-    quantity::{Rounds, rounds},
-};
+use super::Part;
+use crate::quantity::{Rounds, rounds, spoken};
 
 /// Rounds after which a run looks whether it is decided. Each doubles what is known: looking more often
 /// would cost more of the significance, which is divided among the looks, than it saves in rounds.

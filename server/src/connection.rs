@@ -18,7 +18,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{contract::clock::now_ns, counters::Counter, faults::Injector, meters::Meters, sys};
+use crate::{
+    contract::clock::now_ns, counters::Counter, faults::Injector, meters::Meters,
+    progress::Streams, sys,
+};
 
 /// A connection, shared by its [`Io`], the handlers that stream on it and the [`Register`].
 #[derive(Debug)]
@@ -31,10 +34,13 @@ pub struct Connection {
     stalled_since: AtomicU64,
     /// Whether its stall ended it.
     stall_ended: AtomicBool,
+    /// Whether several streams may share it.
+    carries_streams: AtomicBool,
 }
 
 impl Connection {
-    /// Notes that a message is on its way to the socket; its hand-off ends with the next write.
+    /// Notes that a message is on its way to the socket; its hand-off ends with the next write. Where streams
+    /// share the connection, that write takes what all of them have handed over.
     pub fn hand_over(&self, sent_at: u64) {
         self.meters.counters.count(Counter::HandedOver);
         self.unwritten().push(sent_at);
@@ -65,9 +71,23 @@ impl Connection {
             && !self.stall_ended.swap(true, Ordering::Relaxed)
     }
 
+    /// From now on, several streams may share it.
+    pub fn carry_streams(&self) {
+        self.carries_streams.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether several streams may share it.
+    pub fn carries_streams(&self) -> bool {
+        self.carries_streams.load(Ordering::Relaxed)
+    }
+
     /// Reads and discards until the peer has closed. Closing with unread bytes would reset the connection,
-    /// and the peer might never see the last thing it was told.
+    /// and the peer might never see the last thing it was told. Nothing of the kind where streams share the
+    /// connection: the bytes are theirs, and a stream's own end resets none of them.
     pub async fn discard_rest(&self) {
+        if self.carries_streams() {
+            return;
+        }
         let mut bytes = [0; 4_096];
         while self.stream.readable().await.is_ok() {
             match self.stream.try_read(&mut bytes) {
@@ -117,6 +137,7 @@ impl Connection {
 #[derive(Debug, Default)]
 pub struct Register {
     live: Mutex<Slab<Arc<Connection>>>,
+    streams: Arc<Streams>,
 }
 
 impl Register {
@@ -133,6 +154,7 @@ impl Register {
             unwritten: Mutex::default(),
             stalled_since: AtomicU64::new(0),
             stall_ended: AtomicBool::new(false),
+            carries_streams: AtomicBool::new(false),
         });
         let slot = self.lock().insert(connection.clone());
         Io {
@@ -154,6 +176,11 @@ impl Register {
             .iter()
             .map(|(_, connection)| connection.clone())
             .collect()
+    }
+
+    /// The streams of connections that carry several.
+    pub fn streams(&self) -> &Arc<Streams> {
+        &self.streams
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<Arc<Connection>>> {

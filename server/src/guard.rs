@@ -20,24 +20,51 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::StreamExt;
 use http_body::Body as _;
+use hyper::ext::Protocol;
 
 use crate::{config::Config, counters::Counter, limits::Limits, problem::Problem, shared::Shared};
 
-/// Refuses requests that call us by a name that is not ours.
+/// Refuses requests that call us by a name that is not ours, in `Host` or, over HTTP/2, in `:authority`.
 ///
 /// A web page may point its own name at our address (DNS rebinding) and would then share our origin;
 /// its requests still carry its name. IP literals cannot be rebound, and `localhost` names are ours.
 ///
 /// # Errors
-/// 400 without exactly one `Host` where HTTP/1.1 demands it (RFC 9112 §3.2), 421 for a foreign one.
+/// 400 without exactly one `Host` where HTTP/1.1 demands it (RFC 9112 §3.2), 421 for a foreign one; 431 for a
+/// head too large where the library has not refused it.
 pub async fn own_host(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    check_head(&shared.config.limits, &request)
+        .inspect_err(|_| shared.meters.counters.count(Counter::RefusedHeaders))?;
     check_host(&shared.config, &request)
         .inspect_err(|_| shared.meters.counters.count(Counter::RefusedHosts))?;
     Ok(next.run(request).await)
+}
+
+/// Holds the head of an HTTP/2 request to its bounds: the library has none on the number of fields, and does
+/// not tell when it refuses their size. Fields count as they do there (RFC 9113 §6.5.2).
+fn check_head(limits: &Limits, request: &Request) -> Result<(), Problem> {
+    const BYTES_BESIDE_A_FIELD: usize = 32;
+    if request.version() < Version::HTTP_2 {
+        return Ok(());
+    }
+    let headers = request.headers();
+    let fields = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + BYTES_BESIDE_A_FIELD);
+    let bytes = fields.sum::<usize>() + request.uri().path().len();
+    let bytes = bytes + request.uri().query().map_or(0, str::len);
+    if bytes <= limits.header_bytes && headers.len() <= limits.header_count {
+        return Ok(());
+    }
+    let (bytes, count) = (limits.header_bytes, limits.header_count);
+    Err(Problem::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        format!("the head is too large: send {bytes} bytes and {count} fields at most"),
+    ))
 }
 
 fn check_host(config: &Config, request: &Request) -> Result<(), Problem> {
@@ -48,6 +75,10 @@ fn check_host(config: &Config, request: &Request) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if request.version() < Version::HTTP_11 => Ok(()),
+        // `:authority`, checked above, stands in its place (RFC 9113 §8.3.1).
+        (None, _) if request.version() >= Version::HTTP_2 && request.uri().host().is_some() => {
+            Ok(())
+        }
         (Some(host), None) => {
             let host = Authority::try_from(host.as_bytes());
             let host = host
@@ -89,20 +120,30 @@ fn is_localhost(host: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// Refuses WebSocket upgrades that RFC 6455 §4.2.1 does not allow, or that a foreign page sends: the
+/// Refuses WebSocket upgrades that RFC 6455 §4.2.1 or, over HTTP/2, RFC 8441 §5 does not allow, or that a
+/// foreign page sends: the
 /// browser lets any page open a WebSocket to any server, so the server must look at `Origin`.
 ///
 /// # Errors
-/// 400, 405 or 426 for a malformed upgrade, 403 for a foreign origin.
+/// 400, 405, 426 or 501 for a malformed upgrade, 403 for a foreign origin.
 pub async fn upgrade(
     State(shared): State<Arc<Shared>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let counters = &shared.meters.counters;
-    check_upgrade(&request).inspect_err(|_| counters.count(Counter::RefusedUpgrades))?;
-    check_origin(&shared.config, request.headers())
+    let http2 = request.version() >= Version::HTTP_2;
+    let checked = if http2 {
+        check_extended_connect(&request)
+    } else {
+        check_upgrade(&request)
+    };
+    checked.inspect_err(|_| counters.count(Counter::RefusedUpgrades))?;
+    check_origin(&shared.config, &request)
         .inspect_err(|_| counters.count(Counter::RefusedOrigins))?;
+    if http2 {
+        return Ok(next.run(request).await);
+    }
     // The framework reads the first line of each only, and `Upgrade` only as a whole.
     let headers = request.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -139,6 +180,27 @@ fn check_upgrade(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
+/// RFC 8441 §5: what an upgrade says in fields of the connection, a `CONNECT` says in `:protocol`, and nobody
+/// needs a key where a request cannot be mistaken for another protocol's.
+fn check_extended_connect(request: &Request) -> Result<(), Problem> {
+    if request.method() != Method::CONNECT {
+        let refusal = "over HTTP/2, open a WebSocket with CONNECT and `:protocol` websocket";
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, refusal).with(ALLOW, "CONNECT"));
+    }
+    let protocol = request.extensions().get::<Protocol>();
+    if protocol.map(Protocol::as_str) != Some("websocket") {
+        // As RFC 9220 §3 has it for a protocol that is not known.
+        let refusal = "this URL is a WebSocket: send `:protocol` websocket";
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, refusal));
+    }
+    if only(request.headers(), &SEC_WEBSOCKET_VERSION) != Some("13") {
+        let refusal = "send `Sec-WebSocket-Version: 13`";
+        let refusal = Problem::new(StatusCode::BAD_REQUEST, refusal);
+        return Err(refusal.with(SEC_WEBSOCKET_VERSION, "13"));
+    }
+    Ok(())
+}
+
 /// RFC 9110 §15.5.22: a 426 names what to upgrade to.
 fn upgrade_required(refusal: &str) -> Problem {
     Problem::new(StatusCode::UPGRADE_REQUIRED, refusal)
@@ -162,15 +224,17 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     lines.next().is_none().then_some(line.trim())
 }
 
-/// No `Origin` is no browser. Ours is the one whose host and port are those of `Host`; the scheme may
+/// No `Origin` is no browser. Ours is the one whose host and port are those that were asked; the scheme may
 /// be `https` where a proxy in front of us speaks it. `null` is any file and any sandbox, so foreign.
-fn check_origin(config: &Config, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_origin(config: &Config, request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
     if !headers.contains_key(ORIGIN) {
         return Ok(());
     }
     let origin = only(headers, &ORIGIN).unwrap_or_default();
     let listed = |allowed: &String| allowed.eq_ignore_ascii_case(origin);
-    let own = || only(headers, &HOST).is_some_and(|host| is_same_place(origin, host));
+    let host = only(headers, &HOST).or(request.uri().authority().map(Authority::as_str));
+    let own = || host.is_some_and(|host| is_same_place(origin, host));
     if config.allow_origins.iter().any(listed) || own() {
         return Ok(());
     }

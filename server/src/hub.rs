@@ -24,6 +24,7 @@ use crate::{
     faults::{Injector, Stage},
     history::{History, Read},
     meters::Meters,
+    transport::framing::line,
 };
 
 /// Number of the feed's stream; turns count from 1.
@@ -40,6 +41,7 @@ pub struct Message {
     pub payload: Utf8Bytes,
     event: OnceLock<Bytes>,
     event_with_id: OnceLock<Bytes>,
+    line: OnceLock<Bytes>,
 }
 
 impl Message {
@@ -51,6 +53,11 @@ impl Message {
             (&self.event, None)
         };
         cell.get_or_init(|| frame(None, id, &self.payload)).clone()
+    }
+
+    /// As a line, the same way.
+    pub fn line(&self) -> Bytes {
+        self.line.get_or_init(|| line(&self.payload)).clone()
     }
 }
 
@@ -155,6 +162,7 @@ impl Topic {
                 payload: encode(self.envelope, &stamps, text).into(),
                 event: OnceLock::new(),
                 event_with_id: OnceLock::new(),
+                line: OnceLock::new(),
             }));
             let counters = &self.meters.counters;
             counters.add(Counter::Owed, state.known.len() as u64 + state.strangers);

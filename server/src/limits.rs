@@ -14,9 +14,16 @@ pub struct Limits {
     /// library's 128 makes a herd that comes back at once wait that second. The kernel's `somaxconn`
     /// caps it.
     pub backlog: u32,
-    /// Time for a request's head to be complete, from the connection's start or the last response's
-    /// end (`refused_headers`). Ten seconds is a slow phone, not a patient attacker.
+    /// Time for a request's head to be complete, from the connection's first byte, which has as long, or
+    /// the last response's end; over HTTP/2, until the first request (`refused_headers`). Ten seconds is a slow phone, not a patient attacker.
     pub header_time: Duration,
+    /// Streams that one HTTP/2 connection may have open at once; a client that was told opens no more, and
+    /// one that does is answered by the library with REFUSED_STREAM (no counter of ours). The library's 200
+    /// would be the end of any larger fan-out over one connection; these are as many as may connect.
+    pub streams_per_connection: u32,
+    /// Streams open at once over all connections (`refused_asks` for the next): as many as a feed knows
+    /// subscribers. Where a connection carries one stream, the bound on connections is the nearer one.
+    pub streams: u64,
     /// Bytes of a request's head (`refused_headers`): twice what browsers send with large cookies.
     pub header_bytes: usize,
     /// Header fields of a request (`refused_headers`): browsers send about 20.
@@ -63,6 +70,8 @@ impl Default for Limits {
             connections: 1_024,
             backlog: 4_096,
             header_time: Duration::from_secs(10),
+            streams_per_connection: 1_024,
+            streams: 65_536,
             header_bytes: 16 * 1_024,
             header_count: 100,
             body_bytes: 64 * 1_024,

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `GET /sse/chat`, `POST /sse/chat` | one turn as server-sent events; the ask is the query or the JSON body |
 //! | `GET /sse/feed`, `POST /sse/feed` | the feed as server-sent events |
-//! | `GET /ws` | WebSocket: asks as text messages, streams back |
+//! | `POST /ndjson/chat`, `POST /ndjson/feed` | the same as lines of JSON |
+//! | `GET /ws` | WebSocket: asks as text messages, streams back; over HTTP/2 by `CONNECT` (RFC 8441) |
 //! | `GET /health` | `ok` |
 //! | `GET /`, `GET /sse`, `POST /fetch-sse`, `POST /api/gpt/get` | the articles' samples, to any origin ([`articles`]) |
 //!
@@ -25,7 +26,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri, request::Parts},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use serde::Deserialize;
 
@@ -35,12 +36,14 @@ use crate::{
     contract::{
         ask::{ChatAsk, FeedAsk},
         event_id::EventId,
+        notice::Notice,
     },
     counters::Counter,
     guard,
+    hub::Subscription,
     problem::Problem,
     shared::{Refusal, Shared},
-    transport::{sse, ws},
+    transport::{framing::Framing, sse, ws},
 };
 
 /// The whole service.
@@ -49,6 +52,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/sse/chat", get(chat_by_query).post(chat_by_body))
         .route("/sse/feed", get(feed_by_query).post(feed_by_body))
+        .route("/ndjson/chat", post(chat_as_lines))
+        .route("/ndjson/feed", post(feed_as_lines))
         .route("/ws", any(websocket).layer(upgrades_only))
         .route("/health", get("ok"))
         .method_not_allowed_fallback(wrong_method)
@@ -118,6 +123,16 @@ async fn chat_by_body(
     chat(&shared, connection, last, ask)
 }
 
+async fn chat_as_lines(
+    State(shared): App,
+    Extension(connection): Connected,
+    ask: Result<Json<ChatAsk>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
+    begin(&shared, connection, shared.chat(&ask), Framing::Lines)
+}
+
 fn chat(
     shared: &Shared,
     connection: Arc<Connection>,
@@ -126,8 +141,23 @@ fn chat(
 ) -> Result<Response, Problem> {
     ask.after = last.or(ask.after);
     let with_id = ask.resume || ask.after.is_some();
-    match shared.chat(&ask) {
-        Ok((hello, subscription)) => Ok(sse::response(&hello, subscription, with_id, connection)),
+    let framing = Framing::Events { with_id };
+    begin(shared, connection, shared.chat(&ask), framing)
+}
+
+/// The response that streams what was asked for, if it can be.
+fn begin(
+    shared: &Shared,
+    connection: Arc<Connection>,
+    joined: Result<(Notice, Subscription), Refusal>,
+    framing: Framing,
+) -> Result<Response, Problem> {
+    match joined {
+        Ok((hello, subscription)) => {
+            let streams = shared.register.streams();
+            let response = sse::response(&hello, subscription, framing, connection, streams);
+            Ok(response)
+        }
         // 204 is the standard's way to end an EventSource that reconnects after a complete answer.
         Err(Refusal::Complete) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(refusal) => Err(refusal.into()),
@@ -158,6 +188,16 @@ async fn feed_by_body(
     feed(&shared, connection, last, ask)
 }
 
+async fn feed_as_lines(
+    State(shared): App,
+    Extension(connection): Connected,
+    ask: Result<Json<FeedAsk>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
+    begin(&shared, connection, shared.subscribe(&ask), Framing::Lines)
+}
+
 fn feed(
     shared: &Shared,
     connection: Arc<Connection>,
@@ -165,8 +205,10 @@ fn feed(
     mut ask: FeedAsk,
 ) -> Result<Response, Problem> {
     ask.after = last.or(ask.after);
-    let (hello, subscription) = shared.subscribe(&ask)?;
-    Ok(sse::response(&hello, subscription, ask.resume, connection))
+    let framing = Framing::Events {
+        with_id: ask.resume,
+    };
+    begin(shared, connection, shared.subscribe(&ask), framing)
 }
 
 async fn websocket(
@@ -212,7 +254,9 @@ impl From<Refusal> for Problem {
         let status = match refusal {
             Refusal::TooLong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Refusal::UnknownTurn(_) | Refusal::Complete => StatusCode::NOT_FOUND,
-            Refusal::Turns(_) | Refusal::Subscribers(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Turns(_) | Refusal::Subscribers(_) | Refusal::Streams(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Self::new(status, refusal.to_string())
     }

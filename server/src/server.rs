@@ -3,22 +3,16 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
     task::JoinSet,
     time::MissedTickBehavior,
 };
-use tower::ServiceExt;
 
 use crate::{
     config::Config,
-    connection::Io,
+    connection::Connection,
     contract::{clock::now_ns, endpoint::Endpoint},
     counters::{Counter, Counters},
     faults::{Injector, TooDense},
@@ -26,6 +20,7 @@ use crate::{
     meters::Meters,
     pacer::Pacer,
     routes,
+    serving::serve_clear,
     shared::Shared,
     turns::Turns,
 };
@@ -211,7 +206,12 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
                 let io = shared
                     .register
                     .enter(stream, shared.meters.clone(), injected.as_deref());
-                tokio::spawn(serve(io, app.clone(), shared.clone()));
+                let nodelay = shared.config.factors.nodelay;
+                if let Err(error) = io.connection().socket().set_nodelay(nodelay) {
+                    tracing::debug!(%error, "the connection was gone before it was served");
+                    continue;
+                }
+                tokio::spawn(serve_clear(io, app.clone(), shared.clone()));
             }
             Err(error) => {
                 counters.count(Counter::FailedAccepts);
@@ -219,43 +219,6 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-    }
-}
-
-async fn serve(io: Io, app: Router, shared: Arc<Shared>) {
-    let connection = io.connection().clone();
-    if let Err(error) = connection
-        .socket()
-        .set_nodelay(shared.config.factors.nodelay)
-    {
-        tracing::debug!(%error, "the connection was gone before it was served");
-        return;
-    }
-    let app = app.map_request(move |mut request: hyper::Request<_>| {
-        request.extensions_mut().insert(connection.clone());
-        request
-    });
-    let limits = &shared.config.limits;
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_header_size(limits.header_bytes)
-        .max_headers(limits.header_count)
-        .serve_connection(TokioIo::new(io), TowerToHyperService::new(app))
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
-    let result = tokio::select! {
-        result = &mut serving => result,
-        () = shared.stopping() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = result {
-        if error.is_parse() || error.is_timeout() {
-            shared.meters.counters.count(Counter::RefusedHeaders);
-        }
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -269,6 +232,16 @@ async fn stay_awake() {
 /// Resets connections whose reader stopped reading.
 async fn reset_stalled(shared: Arc<Shared>) {
     let limit_ns = shared.config.limits.write_stall.as_nanos() as u64;
+    let stopped_reading = |connection: &Connection, stalled_ns: u64| {
+        // One that was reset stays registered until its tasks have seen it.
+        if stalled_ns > limit_ns && connection.reset_stalled() {
+            shared.meters.counters.count(Counter::ClosedStalled);
+            tracing::warn!(
+                stalled_ms = stalled_ns / 1_000_000,
+                "reset a connection whose reader stopped reading"
+            );
+        }
+    };
     let mut looks = tokio::time::interval(shared.config.limits.write_stall / 10);
     // Looks that were held up are not made up for: one is as good as ten at once.
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -276,17 +249,14 @@ async fn reset_stalled(shared: Arc<Shared>) {
         looks.tick().await;
         let now = now_ns();
         for connection in shared.register.all() {
-            let stalled_ns = connection
-                .stalled_since()
-                .map_or(0, |since| now.saturating_sub(since));
-            // One that was reset stays registered until its tasks have seen it.
-            if stalled_ns > limit_ns && connection.reset_stalled() {
-                shared.meters.counters.count(Counter::ClosedStalled);
-                tracing::warn!(
-                    stalled_ms = stalled_ns / 1_000_000,
-                    "reset a connection whose reader stopped reading"
-                );
-            }
+            let since = connection.stalled_since();
+            stopped_reading(
+                &connection,
+                since.map_or(0, |since| now.saturating_sub(since)),
+            );
+        }
+        for (connection, stalled_ns) in shared.register.streams().waiting(now) {
+            stopped_reading(&connection, stalled_ns);
         }
     }
 }

@@ -60,6 +60,9 @@ pub enum Refusal {
     /// Bound on subscribers.
     #[error(transparent)]
     Subscribers(#[from] TooManyKnown),
+    /// Bound on streams.
+    #[error("{0} streams are open, as many as may be: come back later")]
+    Streams(u64),
 }
 
 impl Shared {
@@ -68,7 +71,8 @@ impl Shared {
     /// # Errors
     /// What cannot be served, counted as `refused_asks`.
     pub fn chat(&self, ask: &ChatAsk) -> Result<(Notice, Subscription), Refusal> {
-        self.start_or_resume(ask)
+        self.room()
+            .and_then(|()| self.start_or_resume(ask))
             .inspect_err(|_| self.meters.counters.count(Counter::RefusedAsks))
     }
 
@@ -132,18 +136,28 @@ impl Shared {
     /// Subscribes to the feed.
     ///
     /// # Errors
-    /// When as many subscribers as allowed are known, counted as `refused_asks`.
+    /// When as many streams are open or subscribers known as may be, counted as `refused_asks`.
     pub fn subscribe(&self, ask: &FeedAsk) -> Result<(Notice, Subscription), Refusal> {
         // An id of another epoch says nothing about this one's messages: join live, and let `previous`
         // in the hello say what the old epoch still owed.
         let after = ask
             .after
             .filter(|after| ask.resume && after.epoch == self.config.epoch && after.stream == FEED);
-        let joined = self
-            .feed
-            .subscribe(ask.subscriber, after.map(|after| after.seq));
+        let joined = self.room().and_then(|()| {
+            let after = after.map(|after| after.seq);
+            Ok(self.feed.subscribe(ask.subscriber, after)?)
+        });
         let joined = joined.inspect_err(|_| self.meters.counters.count(Counter::RefusedAsks))?;
         Ok(self.greet(joined))
+    }
+
+    /// Whether another stream may be opened.
+    fn room(&self) -> Result<(), Refusal> {
+        let limit = self.config.limits.streams;
+        if self.meters.counters.live_streams() < limit {
+            return Ok(());
+        }
+        Err(Refusal::Streams(limit))
     }
 
     fn greet(&self, joined: Joined) -> (Notice, Subscription) {

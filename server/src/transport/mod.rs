@@ -1,4 +1,5 @@
-//! One file a transport: how a subscription is drained onto that wire.
+//! How a subscription is drained onto each wire.
 
+pub mod framing;
 pub mod sse;
 pub mod ws;

@@ -1,4 +1,4 @@
-//! Server-sent events: a subscription as the body of an HTTP response (WHATWG HTML §9.2).
+//! A subscription as the body of an HTTP response: server-sent events (WHATWG HTML §9.2), or a line each.
 
 use std::{
     convert::Infallible,
@@ -14,54 +14,39 @@ use axum::{
 use bytes::Bytes;
 use http_body::Frame;
 
+use super::framing::Framing;
 use crate::{
     connection::Connection,
-    contract::{event::frame, notice::Notice},
+    contract::notice::Notice,
     hub::{Item, Subscription},
+    progress::{Progress, Streams},
 };
 
 /// The response that streams `subscription`, opened by `hello`.
 pub fn response(
     hello: &Notice,
     subscription: Subscription,
-    with_id: bool,
+    framing: Framing,
     connection: Arc<Connection>,
+    streams: &Arc<Streams>,
 ) -> Response<Body> {
     let stream = Stream {
-        opening: Some(opening(hello, with_id)),
+        opening: Some(framing.opening(hello)),
         subscription: Some(subscription),
-        with_id,
+        framing,
+        progress: streams.enter(&connection),
         connection,
     };
     let mut response = Response::new(Body::new(stream));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
+        HeaderValue::from_static(framing.media_type()),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx buffers a proxied response unless told otherwise.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
-}
-
-/// `retry:` and the hello. It carries the id of the message before it, so that a client that is cut
-/// before its first message resumes from here.
-fn opening(hello: &Notice, with_id: bool) -> Bytes {
-    let Notice::Hello {
-        after, retry_ms, ..
-    } = hello
-    else {
-        return frame(Some(Notice::EVENT), None, &hello.encode());
-    };
-    let hello = frame(
-        Some(Notice::EVENT),
-        with_id.then_some(*after),
-        &hello.encode(),
-    );
-    [format!("retry: {retry_ms}\n").as_bytes(), &hello]
-        .concat()
-        .into()
 }
 
 /// A body of one frame an item. Hyper asks for frames until there is none ready, then writes them in
@@ -70,8 +55,10 @@ struct Stream {
     opening: Option<Bytes>,
     /// Gone once the stream has ended.
     subscription: Option<Subscription>,
-    with_id: bool,
+    framing: Framing,
     connection: Arc<Connection>,
+    /// Where the connection is shared.
+    progress: Option<Progress>,
 }
 
 impl http_body::Body for Stream {
@@ -82,31 +69,35 @@ impl http_body::Body for Stream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(opening) = self.opening.take() {
-            return Poll::Ready(Some(Ok(Frame::data(opening))));
-        }
-        let Some(subscription) = &mut self.subscription else {
-            return Poll::Ready(None);
+        let this = &mut *self;
+        this.progress.as_ref().inspect(|progress| progress.taken());
+        let bytes = match this.opening.take() {
+            Some(opening) => opening,
+            None => match &mut this.subscription {
+                Some(subscription) => {
+                    let item = ready!(subscription.poll_next(cx));
+                    this.bytes(item)
+                }
+                None => return Poll::Ready(None),
+            },
         };
-        let bytes = match ready!(subscription.poll_next(cx)) {
+        this.progress.as_ref().inspect(|progress| progress.given());
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+}
+
+impl Stream {
+    fn bytes(&mut self, item: Item) -> Bytes {
+        match item {
             Item::Message(message) => {
                 self.connection.hand_over(message.sent_at);
-                message.event(self.with_id)
+                self.framing.message(&message)
             }
-            Item::Dropped(count) => frame(
-                Some(Notice::EVENT),
-                None,
-                &Notice::Dropped { count }.encode(),
-            ),
+            Item::Dropped(count) => self.framing.notice(&Notice::Dropped { count }),
             Item::End { last, cancelled } => {
                 self.subscription = None;
-                frame(
-                    Some(Notice::EVENT),
-                    None,
-                    &Notice::End { last, cancelled }.encode(),
-                )
+                self.framing.notice(&Notice::End { last, cancelled })
             }
-        };
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
+        }
     }
 }

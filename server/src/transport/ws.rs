@@ -1,4 +1,4 @@
-//! WebSocket: asks in, subscriptions out, on one connection (RFC 6455).
+//! WebSocket: asks in, subscriptions out, on one connection (RFC 6455) or one stream of it (RFC 8441).
 
 use std::{pin::pin, sync::Arc};
 
@@ -11,6 +11,7 @@ use crate::{
     contract::{ask::Ask, notice::Notice},
     counters::Counter,
     hub::{Item, Subscription},
+    progress::Progress,
     shared::{Refusal, Shared},
 };
 
@@ -21,6 +22,12 @@ pub async fn serve(mut socket: WebSocket, shared: Arc<Shared>, connection: Arc<C
     // Every way out is a normal end: the peer left, was cut, or we are shutting down. Each is counted
     // by the connection's own counters.
     let _ = converse(&mut socket, &shared, &connection).await;
+}
+
+/// What messages are handed over to.
+struct Wire<'a> {
+    connection: &'a Connection,
+    progress: Option<Progress>,
 }
 
 /// The peer is gone.
@@ -35,16 +42,20 @@ impl From<axum::Error> for Gone {
 async fn converse(
     socket: &mut WebSocket,
     shared: &Shared,
-    connection: &Connection,
+    connection: &Arc<Connection>,
 ) -> Result<(), Gone> {
     let mut streaming: Option<Subscription> = None;
+    let wire = Wire {
+        connection,
+        progress: shared.register.streams().enter(connection),
+    };
     let mut stopping = pin!(shared.stopping());
     loop {
         tokio::select! {
             // The stream first: each poll of the socket for reading clears the library's read buffer,
             // which costs more than the message when done twice for each.
             biased;
-            item = next(&mut streaming) => tell(socket, connection, &mut streaming, item).await?,
+            item = next(&mut streaming) => tell(socket, &wire, &mut streaming, item).await?,
             incoming = socket.next() => match incoming.ok_or(Gone)? {
                 Ok(Message::Text(text)) => hear(socket, shared, &mut streaming, &text).await?,
                 Ok(Message::Binary(_)) => {
@@ -67,7 +78,7 @@ async fn converse(
             () = &mut stopping => {
                 // The goodbye of an ended stream must not be overtaken by the close.
                 if let Some(item) = streaming.as_mut().and_then(Subscription::try_next) {
-                    tell(socket, connection, &mut streaming, item).await?;
+                    tell(socket, &wire, &mut streaming, item).await?;
                 }
                 return close(socket, shared, close_code::AWAY, "the server is shutting down").await;
             }
@@ -136,21 +147,27 @@ fn begin(
 /// Sends an item and all that are ready behind it, then flushes once: `flush=ready`.
 async fn tell(
     socket: &mut WebSocket,
-    connection: &Connection,
+    wire: &Wire<'_>,
     streaming: &mut Option<Subscription>,
     mut item: Item,
 ) -> Result<(), Gone> {
+    wire.progress.as_ref().inspect(|progress| progress.given());
     loop {
         let ended = matches!(item, Item::End { .. });
-        socket.feed(Message::Text(text(connection, item))).await?;
+        socket
+            .feed(Message::Text(text(wire.connection, item)))
+            .await?;
         if ended {
             *streaming = None;
         }
         match streaming.as_mut().and_then(Subscription::try_next) {
             Some(next) => item = next,
-            None => return Ok(socket.flush().await?),
+            None => break,
         }
     }
+    socket.flush().await?;
+    wire.progress.as_ref().inspect(|progress| progress.taken());
+    Ok(())
 }
 
 fn text(connection: &Connection, item: Item) -> Utf8Bytes {

@@ -323,7 +323,9 @@ mod tests {
         let mut recorded = 0_u64;
         let floor = measure_with(2, |_, _, _| recorded += 1).unwrap();
         let names: Vec<_> = floor.by_transport.keys().map(String::as_str).collect();
-        assert_eq!(names, Transport::ALL.map(Transport::name));
+        let mut all = Transport::ALL.map(Transport::name);
+        all.sort_unstable();
+        assert_eq!(names, all);
         assert_eq!(floor.repetitions.len(), 2);
         // The null transport and each other, in two repetitions and the one before them.
         let readings = 3 * (1 + Transport::ALL.len() as u64);

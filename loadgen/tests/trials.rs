@@ -125,8 +125,10 @@ fn check(trial: &Trial, record: &Record, directory: &Path) {
     let effective = |name: &str| record.settings.get(name).map(String::as_str);
     assert_eq!(effective("transport"), Some(trial.arm.transport.name()));
     let path = match trial.arm.transport {
-        Transport::SseH1 => "HTTP/1.1 200 text/event-stream",
+        Transport::SseH1 | Transport::FetchH1 => "HTTP/1.1 200 text/event-stream",
+        Transport::SseH2 | Transport::FetchH2 => "HTTP/2.0 200 text/event-stream",
         Transport::WsH1 => "HTTP/1.1 101 websocket",
+        Transport::WsH2 => "HTTP/2.0 200 websocket",
     };
     assert_eq!(effective("path"), Some(path), "as the wire had it");
     assert_eq!(
@@ -177,10 +179,11 @@ fn total(record: &Record) -> Books {
 #[tokio::test]
 async fn latency_counts_round_trips_and_loses_no_token() {
     over_all(latency(), |transport, record| {
-        // Connect, upgrade where there is one, ask.
+        // Connect, learn the settings and upgrade where need be, ask.
         let cold = match transport {
-            Transport::SseH1 => 2.0,
             Transport::WsH1 => 3.0,
+            Transport::WsH2 => 4.0,
+            _ => 2.0,
         };
         assert_eq!(
             record.metrics["round_trips_cold"],
@@ -214,7 +217,8 @@ async fn the_generators_own_cost_is_measured_and_judged_on_every_transport() {
         effort: Effort::Quick,
     };
     let (check, client_us) = overhead::check(&lab).await.unwrap();
-    let names = Transport::ALL.map(Transport::name);
+    let mut names = Transport::ALL.map(Transport::name);
+    names.sort_unstable();
     assert!(client_us.keys().eq(names.iter()), "{client_us:?}");
     assert_eq!((check.number, check.name.as_str()), (8, "overhead"));
     let subjects: Vec<_> = check.rows.iter().map(|row| row.subject.as_str()).collect();

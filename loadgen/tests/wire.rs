@@ -26,12 +26,15 @@ use pushbench::{
 };
 use pushbench_server::contract::{
     ask::{Ask, FeedAsk},
-    transport::Transport,
+    transport::{Http, Transport},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+
+#[path = "wire/http2.rs"]
+mod http2;
 
 /// What the server does after its last answer.
 #[derive(Clone, Copy, PartialEq)]
@@ -41,10 +44,10 @@ enum Then {
 }
 
 /// A server that answers each request on a connection with the next of these, a byte at a time if `slow`.
-async fn server(answers: &[&str], then: Then, slow: bool) -> SocketAddr {
+async fn server(answers: &[impl AsRef<[u8]>], then: Then, slow: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answers: Vec<_> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+    let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().to_vec()).collect();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(converse(stream, answers.clone(), then, slow));
@@ -53,19 +56,20 @@ async fn server(answers: &[&str], then: Then, slow: bool) -> SocketAddr {
     address
 }
 
-async fn converse(mut stream: TcpStream, answers: Vec<String>, then: Then, slow: bool) {
+async fn converse(mut stream: TcpStream, answers: Vec<Vec<u8>>, then: Then, slow: bool) {
     stream.set_nodelay(true).unwrap();
-    for answer in answers {
+    for mut answer in answers {
         let request = request(&mut stream).await;
         // A hand-made server still knows how to answer a key.
-        let answer = match request
-            .lines()
-            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
-        {
-            Some(key) => answer.replace("{accept}", &accept_key(key)),
-            None => answer,
-        };
-        for piece in answer.as_bytes().chunks(if slow { 1 } else { usize::MAX }) {
+        let mut lines = request.lines();
+        if let Some(key) = lines.find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")) {
+            let text = String::from_utf8(answer).unwrap();
+            answer = text.replace("{accept}", &accept_key(key)).into();
+        }
+        if request.starts_with("PRI ") && !answer.starts_with(b"HTTP/1") {
+            answer = http2::until_asked(&mut stream, answer).await;
+        }
+        for piece in answer.chunks(if slow { 1 } else { usize::MAX }) {
             if stream.write_all(piece).await.is_err() {
                 return;
             }
@@ -259,10 +263,23 @@ async fn heads_that_cannot_be_read_or_have_no_end_are_refused() {
 
 const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\n";
 
-/// Answers that are none of the transport's, and what the sentence must name.
-fn other_paths(transport: Transport) -> Vec<(String, &'static str)> {
+/// What the transport names.
+fn named(transport: Transport) -> &'static str {
     match transport {
-        Transport::SseH1 => vec![
+        Transport::SseH1 | Transport::FetchH1 => "HTTP/1.1 200 text/event-stream",
+        Transport::SseH2 | Transport::FetchH2 => "HTTP/2.0 200 text/event-stream",
+        Transport::WsH1 => "HTTP/1.1 101 websocket",
+        Transport::WsH2 => "HTTP/2.0 200 websocket",
+    }
+}
+
+/// Answers that are none of the transport's, and what the sentence must name.
+fn other_paths(transport: Transport) -> Vec<(Vec<u8>, &'static str)> {
+    let of_http1 = match transport {
+        Transport::SseH2 | Transport::FetchH2 | Transport::WsH2 => {
+            return http2::other_paths(transport);
+        }
+        Transport::SseH1 | Transport::FetchH1 => vec![
             (
                 OK.replace("1.1", "1.0") + "\r\n",
                 "`HTTP/1.0 200 text/event-stream` came",
@@ -296,7 +313,9 @@ fn other_paths(transport: Transport) -> Vec<(String, &'static str)> {
                 "websocket with permessage-deflate` came",
             ),
         ],
-    }
+    };
+    let bytes = |(answer, says): (String, _)| (answer.into_bytes(), says);
+    of_http1.into_iter().map(bytes).collect()
 }
 
 #[tokio::test]
@@ -305,6 +324,7 @@ async fn another_path_than_the_transports_is_named_with_what_was_asked_for() {
         for (answer, says) in other_paths(transport) {
             let server = server(&[&answer], Then::Hold, false).await;
             let ended = ask(transport, server).await.err().unwrap();
+            let answer = String::from_utf8_lossy(&answer);
             let Ended::WrongPath(sentence) = &ended else {
                 panic!("{transport}, {answer}: {ended:?}");
             };
@@ -313,19 +333,15 @@ async fn another_path_than_the_transports_is_named_with_what_was_asked_for() {
                 sentence.to_lowercase().contains(&says.to_lowercase()),
                 "{answer}: {sentence}"
             );
-            let asked = match transport {
-                Transport::SseH1 => "`HTTP/1.1 200 text/event-stream` was asked for",
-                Transport::WsH1 => "`HTTP/1.1 101 websocket` was asked for",
-            };
-            assert!(sentence.contains(asked), "{sentence}");
+            let asked = format!("`{}` was asked for", named(transport));
+            assert!(sentence.contains(&asked), "{sentence}");
         }
         // A refusal is none of them.
-        let server = server(
-            &["HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n"],
-            Then::Hold,
-            false,
-        )
-        .await;
+        let refusal = match transport.capabilities().http {
+            Http::H2 => http2::head(&[http2::NOT_FOUND], true),
+            _ => b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        };
+        let server = server(&[refusal], Then::Hold, false).await;
         assert_eq!(
             ask(transport, server).await.err(),
             Some(Ended::Status(404)),

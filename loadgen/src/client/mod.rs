@@ -3,12 +3,19 @@
 
 pub mod chunked;
 mod connector;
+mod content;
 mod counted;
+mod first_frame;
+mod h2_connection;
 mod head;
 mod memory;
 mod polled;
+mod request;
+mod script_h2;
 mod sse_h1;
+mod stream_h2;
 mod ws_h1;
+mod ws_h2;
 
 use std::{
     fmt,
@@ -35,6 +42,7 @@ pub use memory::{Memory, Script};
 
 use connector::Target;
 use counted::Counted;
+use h2_connection::Link;
 
 /// The read buffer of a connection on every transport. The WebSocket library clears its buffer at each
 /// read, and its default of 128 KiB would be billed to the transport (22 against 6 µs a message); a token
@@ -89,27 +97,50 @@ pub async fn connect_memory(
     stream: impl ByteStream,
 ) -> Result<Box<dyn Wire>, Ended> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let target = Target {
-        transport,
-        factors: Factors::default(),
-        endpoint: nowhere.into(),
-    };
+    let target = Target::new(transport, Factors::default(), nowhere.into());
     over(&target, Counted::new(stream)).await
 }
 
+/// On an open byte stream, which is the wire's own.
 async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<dyn Wire>, Ended> {
     let server = target.endpoint.http;
     Ok(match target.transport {
-        Transport::SseH1 => Box::new(sse_h1::SseH1::new(stream, server)),
+        Transport::SseH1 | Transport::FetchH1 => {
+            Box::new(sse_h1::StreamH1::new(stream, server, target.manner()))
+        }
+        Transport::SseH2 | Transport::FetchH2 => {
+            let link = Link::own(stream, stream_h2::path(target.manner()), false).await?;
+            Box::new(stream_h2::StreamH2::new(link, target))
+        }
         Transport::WsH1 => Box::new(ws_h1::WsH1::upgrade(stream, server).await?),
+        Transport::WsH2 => {
+            let link = Link::own(stream, ws_h2::PATH, true).await?;
+            Box::new(ws_h2::WsH2::connect(link, target).await?)
+        }
+    })
+}
+
+/// On a stream of a connection that wires share.
+async fn shared(target: &Target) -> Result<Box<dyn Wire>, Ended> {
+    Ok(match target.transport {
+        Transport::WsH2 => {
+            let link = target.link(ws_h2::PATH, true).await?;
+            Box::new(ws_h2::WsH2::connect(link, target).await?)
+        }
+        _ => {
+            let link = target.link(stream_h2::path(target.manner()), false).await?;
+            Box::new(stream_h2::StreamH2::new(link, target))
+        }
     })
 }
 
 /// The server's side of a transport, for [`Memory`].
 pub const fn script(transport: Transport) -> Script {
     match transport {
-        Transport::SseH1 => sse_h1::SCRIPT,
+        Transport::SseH1 | Transport::FetchH1 => sse_h1::SCRIPT,
+        Transport::SseH2 | Transport::FetchH2 => script_h2::EVENTS,
         Transport::WsH1 => ws_h1::SCRIPT,
+        Transport::WsH2 => script_h2::WEBSOCKET,
     }
 }
 

@@ -28,6 +28,21 @@ impl<S> Polled<S> {
         }
     }
 
+    /// What it is made of.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The same, to act on.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The same, for good.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// Whom to wake from now on.
     pub fn wake(&mut self, cx: &Context<'_>) {
         // Clones only if it is another one.

@@ -1,6 +1,6 @@
-//! `sse-h1`: a `GET` answered by `text/event-stream`, on an HTTP/1.1 connection that is kept alive.
+//! `sse-h1` and `fetch-h1`: a request answered by a stream, on an HTTP/1.1 connection that is kept alive.
 //!
-//! Reads head and body itself, for the reason in [`chunked`](super::chunked): events are parsed where
+//! Reads head and body itself, for the reason in [`chunked`](super::chunked): payloads are parsed where
 //! the socket put them, without a copy or an allocation a message.
 
 use std::{
@@ -11,50 +11,58 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use pushbench_server::contract::{ask::Ask, event::frame, event_id::EventId};
+use pushbench_server::contract::{ask::Ask, event::frame, event_id::EventId, factors::Framing as Framed};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
     Ended, Pending, READ_BUFFER_BYTES, Script, Wire,
     chunked::Piece,
+    content::Content,
     counted::{ByteStream, Counted, RoundTrips},
     head::{Framing, HEAD_BYTES_MAX, Head},
     hold_path,
+    request::{Manner, Request},
 };
-use crate::sse::Parser;
 
 /// What the transport names.
-const PATH: &str = "HTTP/1.1 200 text/event-stream";
+const fn path(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Get | Manner::Post(Framed::Sse) => "HTTP/1.1 200 text/event-stream",
+        Manner::Post(Framed::Ndjson) => "HTTP/1.1 200 application/x-ndjson",
+    }
+}
 
 /// Most interim responses before the one that was asked for. No server sends more than a hint or two.
 const INTERIM_MAX: usize = 8;
 
-/// Read by whoever waits for it, never by a task of its own: a hop between tasks would be charged to SSE
+/// Read by whoever waits for it, never by a task of its own: a hop between tasks would be charged to HTTP
 /// alone.
-pub struct SseH1<S> {
+pub struct StreamH1<S> {
     stream: Counted<S>,
     trips: RoundTrips,
     buffer: Vec<u8>,
     /// What of the buffer was read from the stream and is not used yet.
     unread: Range<usize>,
+    manner: Manner,
     body: Option<Body>,
-    parser: Parser,
+    content: Content,
     host: String,
     path: Option<&'static str>,
     /// Told again to whoever asks again.
     ended: Option<Ended>,
 }
 
-impl<S: ByteStream> SseH1<S> {
+impl<S: ByteStream> StreamH1<S> {
     /// On an open connection; nothing is sent yet.
-    pub fn new(stream: Counted<S>, server: SocketAddr) -> Self {
+    pub fn new(stream: Counted<S>, server: SocketAddr, manner: Manner) -> Self {
         Self {
             trips: stream.trips(),
             stream,
             buffer: vec![0; READ_BUFFER_BYTES],
             unread: 0..0,
+            manner,
             body: None,
-            parser: Parser::new(),
+            content: manner.content(),
             host: server.to_string(),
             path: None,
             ended: None,
@@ -62,7 +70,7 @@ impl<S: ByteStream> SseH1<S> {
     }
 
     async fn start(&mut self, ask: &Ask) -> Result<(), Ended> {
-        let request = self.request(ask)?;
+        let request = self.head_and_body(self.manner.request(ask)?);
         poll_fn(|cx| self.poll_idle(cx)).await?;
         self.send(request.as_bytes()).await?;
         let head = self.head().await?;
@@ -75,42 +83,46 @@ impl<S: ByteStream> SseH1<S> {
         let came = format!("HTTP/1.{minor_version} {status} {media_type}");
         self.body = Some(Body {
             // A refusal in words is read over, so that the connection can be asked again.
-            events: came == PATH,
+            streams: came == path(self.manner),
             framing: head.framing,
             keep_alive: head.keep_alive,
         });
         if minor_version == 1 && status != 200 {
             return Err(Ended::Status(status));
         }
-        self.path = Some(hold_path(PATH, &came)?);
-        self.parser = Parser::new();
+        self.path = Some(hold_path(path(self.manner), &came)?);
+        self.content = self.manner.content();
         Ok(())
     }
 
-    fn request(&self, ask: &Ask) -> Result<String, Ended> {
-        let (path, after) = match ask {
-            Ask::Chat(ask) => (format!("/sse/chat?{}", query(ask)), ask.after),
-            Ask::Feed(ask) => (format!("/sse/feed?{}", query(ask)), ask.after),
-            Ask::Cancel => {
-                return Err(Ended::Failed(
-                    "a stream of events is cancelled by closing it".into(),
-                ));
-            }
-        };
-        let resume = after.map_or_else(String::new, |after: EventId| {
+    fn head_and_body(&self, request: Request) -> String {
+        let Request {
+            method,
+            target,
+            last_event_id,
+            body,
+        } = request;
+        let host = &self.host;
+        let media_type = self.manner.media_type();
+        let resume = last_event_id.map_or_else(String::new, |after: EventId| {
             format!("last-event-id: {after}\r\n")
         });
-        Ok(format!(
-            "GET {path} HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\
-             cache-control: no-cache\r\n{resume}\r\n",
-            self.host
-        ))
+        let of_body = if body.is_empty() {
+            String::new()
+        } else {
+            let length = body.len();
+            format!("content-type: application/json\r\ncontent-length: {length}\r\n")
+        };
+        format!(
+            "{method} {target} HTTP/1.1\r\nhost: {host}\r\naccept: {media_type}\r\n\
+             cache-control: no-cache\r\n{resume}{of_body}\r\n{body}"
+        )
     }
 
     /// Reads what is left of the response before; then the connection must be quiet and alive.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         if let Some(body) = &mut self.body {
-            body.events = false;
+            body.streams = false;
         }
         ready!(self.poll_body(cx, &mut |_| ()))?;
         match self.poll_end(cx) {
@@ -168,7 +180,7 @@ impl<S: ByteStream> SseH1<S> {
                 return Poll::Ready(Ok(()));
             };
             let mut input = &self.buffer[self.unread.clone()];
-            let taken = body.take(&mut input, &mut self.parser, deliver);
+            let taken = body.take(&mut input, &mut self.content, deliver);
             self.unread.start = self.unread.end - input.len();
             match taken {
                 Ok(Taken::All) => ready!(self.poll_fill(cx))?,
@@ -233,7 +245,7 @@ impl<S: ByteStream> SseH1<S> {
 struct Body {
     framing: Framing,
     /// Whether it is the stream that was asked for.
-    events: bool,
+    streams: bool,
     /// Whether the connection outlives it.
     keep_alive: bool,
 }
@@ -249,14 +261,12 @@ impl Body {
     fn take(
         &mut self,
         input: &mut &[u8],
-        parser: &mut Parser,
+        content: &mut Content,
         deliver: &mut dyn FnMut(&str),
     ) -> Result<Taken, Ended> {
         loop {
             match self.framing.next(input) {
-                Ok(Piece::Data(bytes)) if self.events => parser
-                    .push(bytes, &mut |event| deliver(event.data))
-                    .map_err(|overflow| Ended::Failed(overflow.to_string()))?,
+                Ok(Piece::Data(bytes)) if self.streams => content.push(bytes, deliver)?,
                 Ok(Piece::Data(_)) => {}
                 Ok(Piece::More) => return Ok(Taken::All),
                 Ok(Piece::End) => return Ok(Taken::ToTheEnd),
@@ -270,23 +280,7 @@ impl Body {
     }
 }
 
-/// The ask's fields as a query, without `after`: that is what `Last-Event-ID` is for.
-fn query(ask: &impl serde::Serialize) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(ask) {
-        for (name, value) in fields {
-            match value {
-                serde_json::Value::Null => {}
-                _ if name == "after" => {}
-                serde_json::Value::String(text) => drop(query.append_pair(&name, &text)),
-                other => drop(query.append_pair(&name, &other.to_string())),
-            }
-        }
-    }
-    query.finish()
-}
-
-impl<S: ByteStream> Wire for SseH1<S> {
+impl<S: ByteStream> Wire for StreamH1<S> {
     fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>> {
         Box::pin(self.start(ask))
     }

@@ -36,11 +36,12 @@ use super::{
 /// What the transport names.
 const PATH: &str = "HTTP/1.1 101 websocket";
 
-type Socket<S> = WebSocket<Polled<Counted<S>>>;
+/// A WebSocket of a client, over whatever bytes.
+pub type Socket<S> = WebSocket<Polled<S>>;
 
 /// One WebSocket.
 pub struct WsH1<S> {
-    socket: Socket<S>,
+    socket: Socket<Counted<S>>,
     trips: RoundTrips,
     path: &'static str,
 }
@@ -61,7 +62,7 @@ impl<S: ByteStream> WsH1<S> {
 async fn shake_hands<S: ByteStream>(
     stream: Counted<S>,
     server: SocketAddr,
-) -> Result<(Socket<S>, Response), Error> {
+) -> Result<(Socket<Counted<S>>, Response), Error> {
     let request = format!("ws://{server}/ws").into_client_request()?;
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     let stream = Polled::new(stream);
@@ -161,36 +162,49 @@ fn ended(error: Error) -> Ended {
     }
 }
 
+/// Sends an ask.
+pub async fn say<S: ByteStream>(socket: &mut Socket<S>, ask: &Ask) -> Result<(), Ended> {
+    let text = serde_json::to_string(ask).map_err(|error| Ended::Failed(error.to_string()))?;
+    let text = Message::Text(text.into());
+    send(socket, |socket| socket.write(text))
+        .await
+        .map_err(ended)
+}
+
+/// Delivers what is here, until there is nothing more; ready with the socket's end.
+pub fn hear<S: ByteStream>(
+    socket: &mut Socket<S>,
+    cx: &Context<'_>,
+    deliver: &mut dyn FnMut(&str),
+) -> Poll<Ended> {
+    loop {
+        match ready!(poll(socket, cx, WebSocket::read)) {
+            Ok(Message::Text(text)) => deliver(&text),
+            Ok(Message::Close(_)) => return Poll::Ready(Ended::Closed),
+            Ok(_) => {}
+            Err(error) => return Poll::Ready(ended(error)),
+        }
+    }
+}
+
+/// Sends a close; whether it could. The peer may be gone already, which is an end as well.
+pub async fn say_goodbye<S: ByteStream>(socket: &mut Socket<S>) -> bool {
+    let sent = send(socket, |socket| socket.close(None)).await;
+    sent.is_ok()
+}
+
 impl<S: ByteStream> Wire for WsH1<S> {
     fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>> {
-        Box::pin(async move {
-            let text =
-                serde_json::to_string(ask).map_err(|error| Ended::Failed(error.to_string()))?;
-            let text = Message::Text(text.into());
-            send(&mut self.socket, |socket| socket.write(text))
-                .await
-                .map_err(ended)
-        })
+        Box::pin(say(&mut self.socket, ask))
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, deliver: &mut dyn FnMut(&str)) -> Poll<Ended> {
-        loop {
-            match ready!(poll(&mut self.socket, cx, WebSocket::read)) {
-                Ok(Message::Text(text)) => deliver(&text),
-                Ok(Message::Close(_)) => return Poll::Ready(Ended::Closed),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(ended(error)),
-            }
-        }
+        hear(&mut self.socket, cx, deliver)
     }
 
     fn close(mut self: Box<Self>) -> Pending<'static, ()> {
         Box::pin(async move {
-            // The peer may be gone already, which is an end as well.
-            if send(&mut self.socket, |socket| socket.close(None))
-                .await
-                .is_ok()
-            {
+            if say_goodbye(&mut self.socket).await {
                 while poll_fn(|cx| poll(&mut self.socket, cx, WebSocket::read))
                     .await
                     .is_ok()

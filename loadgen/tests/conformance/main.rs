@@ -9,9 +9,12 @@
 )]
 
 mod bounds;
+mod lines;
 mod order;
 mod payload;
+mod plain;
 mod reconnect;
 mod refusal;
 mod resume;
+mod sharing;
 mod support;

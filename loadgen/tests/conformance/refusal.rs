@@ -1,24 +1,21 @@
 //! Asks that are refused: in words, counted, and without harm to what runs.
 
-use futures_util::{SinkExt, StreamExt};
 use pushbench::client::Ended;
 use pushbench_server::{
     config::Config,
     contract::{
         ask::{Ask, ChatAsk},
         notice::Notice,
-        transport::Transport,
+        transport::{Family, Http, Transport},
     },
     counters::Counter,
     limits::Limits,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-use tokio_tungstenite::tungstenite::Message;
 
-use super::support::{Client, Heard, Running, chat, feed, soon, start, until};
+use super::{
+    plain,
+    support::{Client, Heard, Running, chat, feed, start, until},
+};
 
 #[tokio::test]
 async fn turns_too_long_are_refused_and_the_connection_lives_on() {
@@ -113,16 +110,16 @@ async fn a_second_ask_never_mixes_with_a_stream_that_runs() {
                 Heard::Ended(ended) => panic!("{transport}: {ended}"),
             }
         }
-        match transport {
+        match transport.capabilities().family {
             // A response is read to its end before the next request: the second turn alone is heard.
-            Transport::SseH1 => {
+            Family::Sse | Family::Fetch => {
                 assert_eq!(
                     (refused, streams),
                     (0, vec![(2, 1), (2, 2), (2, 3), (2, 0)])
                 );
             }
             // Refused at once, and the first turn goes on.
-            Transport::WsH1 => {
+            _ => {
                 let rest = (3..=30).chain([0]).map(|seq| (1, seq));
                 assert_eq!((refused, streams), (1, rest.collect()));
                 assert_eq!(server.count(Counter::RefusedAsks), 1);
@@ -133,9 +130,9 @@ async fn a_second_ask_never_mixes_with_a_stream_that_runs() {
 
 /// The stream that a client hears last when it asks twice.
 fn transport_waits(transport: Transport) -> u64 {
-    match transport {
-        Transport::SseH1 => 2,
-        Transport::WsH1 => 1,
+    match transport.capabilities().family {
+        Family::Sse | Family::Fetch => 2,
+        _ => 1,
     }
 }
 
@@ -162,31 +159,24 @@ async fn fields_that_nobody_knows_and_values_that_make_no_sense_are_refused() {
 
 /// Says what no typed ask can say; the reason of the refusal.
 async fn say(transport: Transport, server: &Running, query: &str, json: &str) -> String {
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    match transport {
-        Transport::SseH1 => {
-            let head = format!(
-                "GET /sse/{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-            );
-            stream.write_all(head.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            soon("an answer", stream.read_to_string(&mut answer))
-                .await
-                .unwrap();
-            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-            assert!(head.starts_with("HTTP/1.1 4"), "{query}: {head}");
-            let body: serde_json::Value = serde_json::from_str(body).unwrap();
-            body["error"].as_str().unwrap().to_owned()
-        }
-        Transport::WsH1 => {
-            let url = format!("ws://{}/ws", server.address);
-            let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-            socket.send(Message::text(json)).await.unwrap();
-            let answer = soon("an answer", socket.next()).await.unwrap().unwrap();
-            match Notice::decode(answer.to_text().unwrap()).unwrap() {
+    let (name, _) = query.split_once('?').unwrap();
+    let ask: serde_json::Value = serde_json::from_str(json).unwrap();
+    let http2 = transport.capabilities().http == Http::H2;
+    let (status, body) = match transport.capabilities().family {
+        Family::WebSocket => {
+            let heard = plain::say(server, http2, json).await;
+            return match Notice::decode(&heard).unwrap() {
                 Notice::Refused { reason } => reason,
                 other => panic!("{json}: {other:?}"),
-            }
+            };
         }
-    }
+        Family::Fetch => {
+            let target = format!("/sse/{name}");
+            plain::post(server, http2, &target, &ask[name].to_string()).await
+        }
+        _ => plain::get(server, http2, &format!("/sse/{query}")).await,
+    };
+    assert!((400..500).contains(&status), "{query}: {status}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    body["error"].as_str().unwrap().to_owned()
 }

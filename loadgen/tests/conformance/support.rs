@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use pushbench::{
-    client::{self, Ended, Wire},
+    client::{Connector, Ended, Wire},
     ledger::Ledger,
 };
 use pushbench_reports::record::Books;
@@ -13,6 +13,7 @@ use pushbench_server::{
         ask::{Ask, ChatAsk, FeedAsk},
         endpoint::Endpoint,
         event_id::EventId,
+        factors::Factors,
         message::decode,
         notice::Notice,
         transport::Transport,
@@ -126,11 +127,13 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(transport: Transport, server: &Running) -> Self {
-        let wire = soon(
-            "a connection",
-            client::connect(transport, server.endpoint.clone()),
-        )
-        .await;
+        let endpoint = server.endpoint.clone();
+        Self::over(&Connector::new(transport, Factors::default(), endpoint)).await
+    }
+
+    /// As the connector has it.
+    pub async fn over(connector: &Connector) -> Self {
+        let wire = soon("a connection", connector.connect()).await;
         Self {
             ledger: Ledger::default(),
             wire: wire.unwrap(),
@@ -233,6 +236,10 @@ impl Client {
     /// Says goodbye.
     pub async fn close(self) {
         soon("the connection's close", self.wire.close()).await;
+    }
+
+    pub fn path(&self) -> Option<&'static str> {
+        self.wire.path()
     }
 
     pub fn round_trips(&self) -> u32 {

@@ -10,8 +10,16 @@ use serde::{Deserialize, Serialize};
 pub enum Transport {
     /// Server-sent events over an HTTP/1.1 response.
     SseH1,
+    /// Server-sent events over an HTTP/2 response, in clear text with prior knowledge.
+    SseH2,
+    /// A `POST` answered by a stream, over HTTP/1.1.
+    FetchH1,
+    /// The same over HTTP/2.
+    FetchH2,
     /// WebSocket over an HTTP/1.1 upgrade (RFC 6455).
     WsH1,
+    /// WebSocket over an HTTP/2 stream (RFC 8441).
+    WsH2,
 }
 
 /// What a transport can do: what tests and experiments ask before they ask it to.
@@ -53,13 +61,24 @@ pub enum Http {
 
 impl Transport {
     /// Every transport there is; the conformance tests iterate over it.
-    pub const ALL: [Self; 2] = [Self::SseH1, Self::WsH1];
+    pub const ALL: [Self; 6] = [
+        Self::SseH1,
+        Self::SseH2,
+        Self::FetchH1,
+        Self::FetchH2,
+        Self::WsH1,
+        Self::WsH2,
+    ];
 
     /// The name in plans, reports and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SseH1 => "sse-h1",
+            Self::SseH2 => "sse-h2",
+            Self::FetchH1 => "fetch-h1",
+            Self::FetchH2 => "fetch-h2",
             Self::WsH1 => "ws-h1",
+            Self::WsH2 => "ws-h2",
         }
     }
 
@@ -67,7 +86,11 @@ impl Transport {
     pub const fn capabilities(self) -> Capabilities {
         let (family, http) = match self {
             Self::SseH1 => (Family::Sse, Http::H1),
+            Self::SseH2 => (Family::Sse, Http::H2),
+            Self::FetchH1 => (Family::Fetch, Http::H1),
+            Self::FetchH2 => (Family::Fetch, Http::H2),
             Self::WsH1 => (Family::WebSocket, Http::H1),
+            Self::WsH2 => (Family::WebSocket, Http::H2),
         };
         Capabilities {
             family,
@@ -80,7 +103,11 @@ impl Transport {
     pub const fn what(self) -> &'static str {
         match self {
             Self::SseH1 => "GET answered by text/event-stream",
+            Self::SseH2 => "the same over HTTP/2",
+            Self::FetchH1 => "POST answered by a stream: server-sent events, or lines of JSON",
+            Self::FetchH2 => "the same over HTTP/2",
             Self::WsH1 => "WebSocket by upgrade (RFC 6455)",
+            Self::WsH2 => "WebSocket by extended CONNECT over HTTP/2 (RFC 8441)",
         }
     }
 }
@@ -132,7 +159,7 @@ mod tests {
         }
         let refusal = "sse".parse::<Transport>().unwrap_err().to_string();
         assert!(
-            refusal.contains("`sse`") && refusal.contains("sse-h1, ws-h1"),
+            refusal.contains("`sse`") && refusal.contains("sse-h1, sse-h2"),
             "{refusal}"
         );
     }

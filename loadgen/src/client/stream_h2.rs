@@ -1,0 +1,228 @@
+//! `sse-h2` and `fetch-h2`: a request answered by a stream, on a stream of an HTTP/2 connection.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use hyper::{
+    Response,
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use pushbench_server::contract::{ask::Ask, factors::Framing};
+
+use super::{
+    Ended, Pending, Wire,
+    connector::Target,
+    content::Content,
+    counted::ByteStream,
+    h2_connection::Link,
+    hold_path,
+    request::{Manner, Request},
+};
+
+/// What the transport names.
+pub const fn path(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Get | Manner::Post(Framing::Sse) => "HTTP/2.0 200 text/event-stream",
+        Manner::Post(Framing::Ndjson) => "HTTP/2.0 200 application/x-ndjson",
+    }
+}
+
+/// One response after the other, each on a stream of its own of the same connection.
+pub struct StreamH2<S> {
+    link: Link<S>,
+    manner: Manner,
+    /// Scheme, host and port of every request.
+    origin: String,
+    body: Option<RecvStream>,
+    /// Whether the body is the stream that was asked for.
+    streams: bool,
+    content: Content,
+    /// Round trips of what was asked here.
+    trips: u32,
+    path: Option<&'static str>,
+    /// Told again to whoever asks again.
+    ended: Option<Ended>,
+    /// The connection's end, while nothing else is waited for.
+    gone: Option<Pending<'static, Ended>>,
+}
+
+impl<S: ByteStream> StreamH2<S> {
+    /// On a connection; nothing is asked yet.
+    pub(super) fn new(link: Link<S>, target: &Target) -> Self {
+        let manner = target.manner();
+        Self {
+            link,
+            manner,
+            origin: target.origin(),
+            body: None,
+            streams: false,
+            content: manner.content(),
+            trips: 0,
+            path: None,
+            ended: None,
+            gone: None,
+        }
+    }
+
+    async fn start(&mut self, ask: &Ask) -> Result<(), Ended> {
+        let Request {
+            method,
+            target,
+            last_event_id,
+            body,
+        } = self.manner.request(ask)?;
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(format!("{}{target}", self.origin))
+            .header(ACCEPT, self.manner.media_type())
+            .header(CACHE_CONTROL, "no-cache");
+        if let Some(after) = last_event_id {
+            request = request.header("last-event-id", after.to_string());
+        }
+        if !body.is_empty() {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .header(CONTENT_LENGTH, body.len());
+        }
+        let request = request.body(());
+        let request = request.map_err(|error| Ended::Failed(error.to_string()))?;
+        poll_fn(|cx| self.poll_idle(cx)).await?;
+        let response = self.link.request(request, body.into()).await;
+        let response = response.map_err(|ended| self.end(ended))?;
+        self.trips += 1;
+        self.begin(response)
+    }
+
+    /// A response has come: whether it is what was asked for.
+    fn begin(&mut self, response: Response<RecvStream>) -> Result<(), Ended> {
+        let status = response.status().as_u16();
+        let came = said(&response);
+        self.streams = came == path(self.manner);
+        self.content = self.manner.content();
+        self.body = Some(response.into_body());
+        if status != 200 {
+            return Err(Ended::Status(status));
+        }
+        self.path = Some(hold_path(path(self.manner), &came)?);
+        Ok(())
+    }
+
+    /// Reads what is left of the response before, as on a connection that carries one after the other; then
+    /// the connection must be alive.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        self.streams = false;
+        ready!(self.poll_body(cx, &mut |_| ()))?;
+        let alive = self.link.is_alive(cx);
+        Poll::Ready(alive.map_err(|ended| self.end(ended)))
+    }
+
+    /// Reads the body to its proper end, which has come if there is none.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        deliver: &mut dyn FnMut(&str),
+    ) -> Poll<Result<(), Ended>> {
+        if let Some(ended) = &self.ended {
+            return Poll::Ready(Err(ended.clone()));
+        }
+        let driven = self.link.drive(cx);
+        let mut waiting = Context::from_waker(self.link.waker(cx));
+        loop {
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(Ok(()));
+            };
+            match body.poll_data(&mut waiting) {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    // The window is open again for what was taken; fails where the stream is gone, which the
+                    // next poll tells.
+                    let _ = body.flow_control().release_capacity(bytes.len());
+                    if let Err(ended) = self.take(&bytes, deliver) {
+                        return Poll::Ready(Err(self.end(ended)));
+                    }
+                }
+                Poll::Ready(None) => self.body = None,
+                Poll::Ready(Some(Err(error))) => {
+                    let ended = self.link.failed(&error);
+                    return Poll::Ready(Err(self.end(ended)));
+                }
+                Poll::Pending => {
+                    let ended = ready!(driven);
+                    return Poll::Ready(Err(self.end(ended)));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &Bytes, deliver: &mut dyn FnMut(&str)) -> Result<(), Ended> {
+        // A refusal in words is read over.
+        if !self.streams {
+            return Ok(());
+        }
+        self.content.push(bytes, deliver)
+    }
+
+    /// Between two answers, only the connection's own end is of interest.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if self.gone.is_none() {
+            self.gone = self.link.gone();
+        }
+        let ended = match &mut self.gone {
+            Some(gone) => ready!(gone.as_mut().poll(cx)),
+            // Driven already, and again where it has ended meanwhile.
+            None => ready!(self.link.drive(cx)),
+        };
+        self.gone = None;
+        Poll::Ready(self.end(ended))
+    }
+
+    fn end(&mut self, ended: Ended) -> Ended {
+        self.ended = Some(ended.clone());
+        ended
+    }
+}
+
+/// Version, status and media type of a response.
+pub fn said<B>(response: &Response<B>) -> String {
+    let media_type = response.headers().get(CONTENT_TYPE);
+    let media_type = media_type.map_or_else(String::new, |value| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let media_type = value.split(';').next().unwrap_or_default();
+        media_type.trim().to_ascii_lowercase()
+    });
+    let status = response.status().as_u16();
+    format!("{:?} {status} {media_type}", response.version())
+}
+
+impl<S: ByteStream> Wire for StreamH2<S> {
+    fn ask<'a>(&'a mut self, ask: &'a Ask) -> Pending<'a, Result<(), Ended>> {
+        Box::pin(self.start(ask))
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>, deliver: &mut dyn FnMut(&str)) -> Poll<Ended> {
+        match ready!(self.poll_body(cx, deliver)) {
+            Ok(()) => self.poll_end(cx),
+            Err(ended) => Poll::Ready(ended),
+        }
+    }
+
+    fn close(self: Box<Self>) -> Pending<'static, ()> {
+        Box::pin(async move {
+            let Self { link, body, .. } = *self;
+            // A stream that has not ended is reset.
+            drop(body);
+            link.close().await;
+        })
+    }
+
+    fn round_trips(&self) -> u32 {
+        self.link.opening() + self.trips
+    }
+
+    fn path(&self) -> Option<&'static str> {
+        self.path
+    }
+}

@@ -327,6 +327,7 @@ mod tests {
                 settings: Facts::new(),
                 metrics: Vec::new(),
                 charts: Vec::new(),
+                screen: None,
             }],
             claims: Vec::new(),
             looks: Vec::new(),

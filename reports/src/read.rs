@@ -274,6 +274,7 @@ pub fn file_name(chart: &Chart) -> &str {
         | Chart::Dots { file, .. }
         | Chart::Slope { file, .. }
         | Chart::Timeline { file, .. }
-        | Chart::Multiples { file, .. } => file,
+        | Chart::Multiples { file, .. }
+        | Chart::Tornado { file, .. } => file,
     }
 }

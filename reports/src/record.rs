@@ -103,6 +103,46 @@ pub struct Experiment {
     pub metrics: Vec<Metric>,
     /// In the order in which the page shows them.
     pub charts: Vec<Chart>,
+    /// Where the arms are no contenders but rows of a screening design.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen: Option<Screen>,
+}
+
+/// A screening design: which factors at which two levels, and the rows in which they are combined. Every
+/// metric of its experiment is screened; a trial's round is its replicate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Screen {
+    /// The two transports, the baseline's first, as the arms' `transport`.
+    pub transports: [String; 2],
+    /// In the order of [`ScreenRow::levels`].
+    pub factors: Vec<ScreenedFactor>,
+    /// All of the design.
+    pub rows: Vec<ScreenRow>,
+}
+
+/// A factor at two levels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenedFactor {
+    /// As in [`Arm::factors`], or what several of them are called together.
+    pub name: String,
+    /// The level from which its effect counts, in words.
+    pub low: String,
+    /// The other one.
+    pub high: String,
+    /// The one transport on which it exists; none for both.
+    pub only: Option<String>,
+}
+
+/// A combination of levels, run on both transports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenRow {
+    /// Labels, in the order of [`Screen::transports`].
+    pub arms: [String; 2],
+    /// −1 low, +1 high, one a factor.
+    pub levels: Vec<i8>,
 }
 
 /// One figure a trial yields, and the difference that would matter.
@@ -243,6 +283,19 @@ pub enum Chart {
         factors: Vec<f64>,
         /// Unit of a factor, and of the product.
         unit: String,
+    },
+    /// What each factor of a screen does to one metric, the transport among them, the largest first.
+    Tornado {
+        /// File name.
+        file: String,
+        /// In bold.
+        title: String,
+        /// In grey.
+        subtitle: String,
+        /// How to read it.
+        caption: String,
+        /// Key in [`Record::metrics`].
+        metric: String,
     },
 }
 

@@ -126,7 +126,8 @@ fn words(chart: &Chart) -> (&str, &str) {
         | Chart::Dots { title, caption, .. }
         | Chart::Slope { title, caption, .. }
         | Chart::Timeline { title, caption, .. }
-        | Chart::Multiples { title, caption, .. } => (title, caption),
+        | Chart::Multiples { title, caption, .. }
+        | Chart::Tornado { title, caption, .. } => (title, caption),
     }
 }
 

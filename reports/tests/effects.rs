@@ -78,6 +78,7 @@ fn plan(metrics: Vec<Metric>, arms: &[&str]) -> Plan {
             settings: Facts::new(),
             metrics,
             charts: Vec::new(),
+            screen: None,
         }],
         claims: Vec::new(),
         looks: Vec::new(),

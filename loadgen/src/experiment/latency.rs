@@ -172,6 +172,7 @@ impl Settings {
                 },
                 warm_up::chart("latency", self.warm_up()),
             ],
+            screen: None,
         }
     }
 

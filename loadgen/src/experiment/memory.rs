@@ -163,6 +163,7 @@ impl Settings {
                 y_title: "MiB".into(),
                 scale: 1.0 / f64::from(1 << 20),
             }],
+            screen: None,
         }
     }
 

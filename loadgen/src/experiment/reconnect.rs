@@ -129,6 +129,7 @@ impl Settings {
                 marks: "marks".into(),
                 mark_titles: vec!["all cut".into(), "server killed".into(), "server back".into()],
             }],
+            screen: None,
         }
     }
 

@@ -153,6 +153,7 @@ impl Settings {
                     .into(),
                 metrics: vec!["server_cpu_us_per_message".into(), "generator_cpu_us_per_message".into()],
             }, warm_up::chart("throughput", self.warm_up())],
+            screen: None,
         }
     }
 

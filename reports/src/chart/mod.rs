@@ -112,7 +112,7 @@ pub fn draw(chart: &Chart, material: &Material<'_>) -> Result<Option<String>, Ch
             (points, y_title),
             (marks, mark_titles),
         ),
-        Chart::Multiples { .. } => Ok(None),
+        Chart::Multiples { .. } | Chart::Tornado { .. } => Ok(None),
     }
 }
 

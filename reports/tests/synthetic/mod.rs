@@ -354,6 +354,7 @@ fn experiment(
         settings: facts(&[("streams", "100"), ("tokens_per_second", "60")]),
         metrics,
         charts,
+        screen: None,
     }
 }
 

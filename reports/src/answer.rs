@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::effect::{Effect, Verdict};
 use crate::quantity::{ratios, signed_span};
 use crate::record::{Claim, Evidence, MarginKind, Plan, Record};
+use crate::screening::Screening;
 
 /// How a claim stands after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -94,7 +95,13 @@ pub fn rulings(plan: &Plan, effects: &[Effect]) -> Vec<Ruling> {
 }
 
 /// What the run found: how the published reasons stand, then a sentence for each compared arm.
-pub fn answer(plan: &Plan, records: &[Record], effects: &[Effect], rulings: &[Ruling]) -> String {
+/// Of a screen, what outranks the transport, a sentence for each metric.
+pub fn answer(
+    plan: &Plan,
+    records: &[Record],
+    (effects, screens): (&[Effect], &[Screening]),
+    rulings: &[Ruling],
+) -> String {
     let valid = records
         .iter()
         .filter(|record| record.invalid.is_empty())
@@ -110,13 +117,15 @@ pub fn answer(plan: &Plan, records: &[Record], effects: &[Effect], rulings: &[Ru
     }
     let mut sentences: Vec<String> = reasons(rulings).into_iter().collect();
     let compared = comparisons(effects);
-    if compared.is_empty() {
+    if compared.is_empty() && screens.is_empty() {
         sentences.push("This run compares nothing: it has one arm only.".to_owned());
     }
     let findings = compared
         .into_iter()
         .map(|(baseline, arm)| finding(plan, effects, baseline, arm));
     sentences.extend(findings);
+    let screened = screens.iter().flat_map(|screen| &screen.metrics);
+    sentences.extend(screened.map(|metric| metric.ranking.clone()));
     sentences.join(" ")
 }
 
@@ -270,7 +279,7 @@ fn reasons(rulings: &[Ruling]) -> Option<String> {
 }
 
 /// `a, b and c`; nothing of nothing.
-fn listed(items: &[String]) -> Option<String> {
+pub(crate) fn listed(items: &[String]) -> Option<String> {
     let (last, others) = items.split_last()?;
     Some(match others {
         [] => last.clone(),

@@ -60,10 +60,12 @@ fn dropped(
     experiment: &Experiment,
     arm: &str,
 ) -> usize {
-    let pair: Vec<&str> = [Some(arm), opposite(plan, experiment, arm)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let opposite = match experiment.screen {
+        None => opposite(plan, experiment, arm),
+        // Every trial of a screen counts for itself.
+        Some(_) => None,
+    };
+    let pair: Vec<&str> = [Some(arm), opposite].into_iter().flatten().collect();
     let begun: BTreeSet<u32> = records
         .iter()
         .filter(|record| record.experiment == experiment.name && pair.contains(&&*record.arm))

@@ -10,7 +10,11 @@ use crate::record::Plan;
 pub const ALIKE: f64 = 0.05;
 
 /// Adds to the sentence of each effect on a time that the clients are within what of it may be theirs.
-pub fn remark(effects: &mut [Effect], plan: &Plan, calibration: Option<&Digest>) {
+pub fn remark<'a>(
+    effects: impl IntoIterator<Item = &'a mut Effect>,
+    plan: &Plan,
+    calibration: Option<&Digest>,
+) {
     let Some(digest) = calibration else {
         return;
     };
@@ -46,8 +50,10 @@ fn said(own_us: f64, messages: u32, effect: &Effect) -> String {
 /// was not calibrated.
 fn difference_us(plan: &Plan, digest: &Digest, effect: &Effect) -> Option<f64> {
     let client_us = |label: &str| {
-        let arm = plan.arms.iter().find(|arm| arm.label == label)?;
-        digest.client_us.get(&arm.transport).copied()
+        let arm = plan.arms.iter().find(|arm| arm.label == label);
+        // A screen's effect of the transport is between transports.
+        let transport = arm.map_or(label, |arm| &arm.transport);
+        digest.client_us.get(transport).copied()
     };
     let (baseline, arm) = (client_us(&effect.baseline)?, client_us(&effect.arm)?);
     let difference = arm - baseline;

@@ -61,6 +61,12 @@ pub enum CompareError {
         "the two runs have no experiment, arm and metric in common: compare runs of the same plan"
     )]
     Nothing,
+    /// All that is in both is screens.
+    #[error(
+        "the two runs have only screens in common, whose arms are rows of a design: compare their effects in the \
+         two reports, or compare runs of the arms that matter"
+    )]
+    Screens,
 }
 
 /// Sets the arms of `b` against those of the same name in `a`. Controls repeat an arm that is compared
@@ -94,7 +100,10 @@ pub fn compare(a: &Run, b: &Run, anyway: bool) -> Result<Compared, CompareError>
     let matches = sides.matches();
     warnings.append(&mut sides.warnings);
     if matches.is_empty() {
-        return Err(CompareError::Nothing);
+        return Err(match sides.screens {
+            true => CompareError::Screens,
+            false => CompareError::Nothing,
+        });
     }
     let level = stricter(level(&a.manifest.plan), level(&b.manifest.plan));
     let (of_a, of_b) = (Trials::new(&a.records), Trials::new(&b.records));

@@ -37,8 +37,8 @@ pub struct Effect {
     pub baseline_value: Option<f64>,
     /// The same of the arm.
     pub arm_value: Option<f64>,
-    /// Rounds in which both arms were valid and yielded the metric; between two runs, the smaller number of
-    /// trials that did.
+    /// Rounds in which both arms were valid and yielded the metric; between two runs, and between two levels
+    /// of a screen, the smaller number of trials that did.
     pub rounds: u32,
     /// What the effect is judged at: 0.05, or less where the run looked more than once. Every interval
     /// covers 1 − it.

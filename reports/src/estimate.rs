@@ -22,11 +22,13 @@ pub struct Effects {
 /// Estimates every effect of a run. Each experiment has its rows, also without a valid trial.
 ///
 /// Invalid trials are left out, and of several valid ones for the same arm and round the last counts; a
-/// round in which one of a pair has none is no round of that pair.
+/// round in which one of a pair has none is no round of that pair. The arms of a screen are no contenders,
+/// so it is left out here: [`crate::screening`] has its effects.
 pub fn effects(plan: &Plan, records: &[Record]) -> Effects {
     let (level, trials) = (level(plan), Trials::new(records));
     let (mut compared, mut twins, mut controls) = (Vec::new(), Vec::new(), Vec::new());
-    for experiment in &plan.experiments {
+    let contests = plan.experiments.iter().filter(|own| own.screen.is_none());
+    for experiment in contests {
         for label in &experiment.arms {
             let Some(baseline) = opposite(plan, experiment, label) else {
                 continue;

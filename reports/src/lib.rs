@@ -21,6 +21,7 @@ pub mod quantity;
 pub mod read;
 pub mod record;
 mod render;
+pub mod screening;
 pub mod section;
 pub mod sentence;
 pub mod settings;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::estimate::level;
-use crate::preface::{calibration, looks, warnings};
+use crate::preface::{calibration, looks, noise_of_screens, warnings};
 use crate::read::Run;
+use crate::screening::table::{Line, Table, tables};
 use crate::section::Figure;
 use crate::statistics::Level;
 use crate::summary::Summary;
@@ -36,10 +37,20 @@ pub fn markdown(run: &Run, summary: &Summary, figures: &[Vec<Figure>]) -> String
         &exploratory,
         level(plan),
     );
+    if let Some(noise) = noise_of_screens(plan) {
+        block(&mut out, &prose(&noise));
+    }
     for (experiment, figures) in plan.experiments.iter().zip(figures) {
         block(&mut out, &format!("## {}", plain(&experiment.title)));
         block(&mut out, &plain(&experiment.question));
         figures.iter().for_each(|own| figure(&mut out, own));
+        let screens = summary
+            .screens
+            .iter()
+            .filter(|own| own.experiment == experiment.name);
+        screens
+            .flat_map(|own| tables(plan, own))
+            .for_each(|own| screened(&mut out, &own, level(plan)));
     }
     deliveries(&mut out, summary);
     trials(&mut out, summary, run.records.len());
@@ -104,6 +115,46 @@ fn effects(out: &mut String, heading: &str, rows: &[Row], level: Level) {
         ]
     };
     table(out, &header, rows.iter().map(line));
+}
+
+fn screened(out: &mut String, own: &Table, level: Level) {
+    block(out, &format!("### {}", plain(&own.title)));
+    block(out, &prose(&own.ranking));
+    block(out, &plain(&own.basis));
+    let effect = format!("Effect ({})", level.words());
+    let header = [
+        "Factor",
+        &effect,
+        "p (Holm)",
+        "Interaction",
+        "Verdict",
+        "In words",
+    ];
+    let line = |line: &Line| {
+        let only = match line.only.as_str() {
+            "" => String::new(),
+            only => format!(", {}", plain(only)),
+        };
+        let interaction = [
+            &line.interaction,
+            &line.interaction_span,
+            &line.by_transport,
+        ];
+        let interaction: Vec<String> = interaction
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .map(|part| plain(part))
+            .collect();
+        [
+            format!("{}: {}{only}", plain(&line.factor), plain(&line.levels)),
+            format!("{} ({})", plain(&line.effect), plain(&line.span)),
+            line.p.clone(),
+            interaction.join("; "),
+            format!("**{}**", line.verdict_word()),
+            prose(&line.sentence),
+        ]
+    };
+    table(out, &header, own.lines.iter().map(line));
 }
 
 fn figure(out: &mut String, figure: &Figure) {

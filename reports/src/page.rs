@@ -5,10 +5,11 @@ use askama::Template;
 use crate::accounting::Account;
 use crate::estimate::level;
 use crate::link::link;
-use crate::preface::{calibration, looks, warnings};
+use crate::preface::{calibration, looks, noise_of_screens, warnings};
 use crate::quantity::{grouped, percent, quantity};
 use crate::read::{RECORDS, Run};
 use crate::record::{Experiment, MarginKind, Metric};
+use crate::screening::table::{Table, tables};
 use crate::section::Figure;
 use crate::settings::{Comparison, compare};
 use crate::summary::Summary;
@@ -22,6 +23,7 @@ struct Page<'a> {
     started_at: &'a str,
     sure: String,
     looks: Option<String>,
+    noise_of_screens: Option<String>,
     calibration: String,
     warnings: Vec<String>,
     primary: Vec<Row>,
@@ -34,6 +36,8 @@ struct Section<'a> {
     experiment: &'a Experiment,
     exploratory: Vec<Row>,
     figures: &'a [Figure],
+    /// Where the experiment is a screen: a table a metric.
+    screened: Vec<Table>,
     settings: Comparison,
     files: Vec<TrialFiles>,
 }
@@ -78,6 +82,7 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
             experiment,
             exploratory: of(experiment),
             figures,
+            screened: screened(summary, experiment),
             settings: compare(experiment, &run.records),
             files: files(run, experiment),
         });
@@ -85,6 +90,7 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
         summary,
         sure: level(plan).words(),
         looks: looks(plan, &run.records),
+        noise_of_screens: noise_of_screens(plan),
         calibration: calibration(&run.manifest),
         started_at: &run.manifest.started_at,
         warnings: warnings(&run.manifest, &run.records, &summary.effects),
@@ -93,6 +99,14 @@ pub fn page(run: &Run, summary: &Summary, charts: &[Vec<Figure>]) -> Result<Stri
         remarks: remarks(run),
     }
     .render()
+}
+
+fn screened(summary: &Summary, experiment: &Experiment) -> Vec<Table> {
+    let own = summary
+        .screens
+        .iter()
+        .filter(|own| own.experiment == experiment.name);
+    own.flat_map(|own| tables(&summary.plan, own)).collect()
 }
 
 fn files(run: &Run, experiment: &Experiment) -> Vec<TrialFiles> {
@@ -140,6 +154,14 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
         code: position % 2 == 1,
     };
     parts.into_iter().enumerate().map(piece).collect()
+}
+
+/// Tables of more rows than this are folded: a screen has some fifty arms, and who reads on must get past.
+const ROWS_SHOWN: usize = 24;
+
+/// Whether a table of so many rows stands open.
+fn is_short(rows: usize) -> bool {
+    rows <= ROWS_SHOWN
 }
 
 /// The margin as a share or with its unit.

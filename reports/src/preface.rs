@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::answer::listed;
 use crate::effect::{Effect, Verdict};
 use crate::estimate::level;
 use crate::noise;
@@ -19,7 +20,8 @@ pub fn warnings(manifest: &Manifest, records: &[Record], effects: &[Effect]) -> 
         .collect();
     warnings.extend(incomplete(plan, records).or_else(|| stopped_early(plan, records, effects)));
     warnings.extend(noise::warning(records));
-    if !plan.arms.iter().any(|arm| arm.control_of.is_some()) {
+    let contests = plan.experiments.iter().any(|own| own.screen.is_none());
+    if contests && !plan.arms.iter().any(|arm| arm.control_of.is_some()) {
         warnings.push(
             "This plan has no A/A control, so how far two equal arms differ on this machine is unknown."
                 .to_owned(),
@@ -113,6 +115,19 @@ pub fn looks(plan: &Plan, records: &[Record]) -> Option<String> {
         number(level.significance()),
         level.words(),
         made.join(", "),
+    ))
+}
+
+/// What stands in the place of an A/A control in the plan's screens; nothing without one.
+pub fn noise_of_screens(plan: &Plan) -> Option<String> {
+    let screens = plan.experiments.iter().filter(|own| own.screen.is_some());
+    let named: Vec<String> = screens.map(|own| format!("`{}`", own.name)).collect();
+    let named = listed(&named)?;
+    Some(format!(
+        "The arms of {named} are rows of a screening design and are not compared one by one: each factor's \
+         effect is found from all of them, and stands in the experiment's section. No A/A control is needed \
+         there, since every row is measured several times on either transport: what these replicates differ by \
+         is the noise that the effects are held against."
     ))
 }
 

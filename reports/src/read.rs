@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::histograms::{Histograms, read_log};
 use crate::record::{Chart, FORMAT, Manifest, Plan, Record};
+use crate::screening::flaw;
 
 /// Name of the manifest below a run's directory.
 pub const MANIFEST: &str = "run.json";
@@ -111,6 +112,18 @@ pub enum ReadError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A screen that is no design.
+    #[error(
+        "{path} has a screen in `{experiment}` that is no design: {why}; restore it from a copy"
+    )]
+    BadScreen {
+        /// The manifest.
+        path: PathBuf,
+        /// The experiment.
+        experiment: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// Reads the manifest, every record and every histogram that a valid record names. A run that was
@@ -163,6 +176,7 @@ fn manifest(dir: &Path) -> Result<Manifest, ReadError> {
     };
     let manifest: Manifest = parse(&path, bad)?;
     check_chart_names(&path, &manifest.plan)?;
+    check_screens(&path, &manifest.plan)?;
     Ok(manifest)
 }
 
@@ -263,6 +277,20 @@ fn check_chart_names(path: &Path, plan: &Plan) -> Result<(), ReadError> {
             name: name.to_owned(),
             why,
         });
+    }
+    Ok(())
+}
+
+fn check_screens(path: &Path, plan: &Plan) -> Result<(), ReadError> {
+    for experiment in &plan.experiments {
+        let screen = experiment.screen.as_ref();
+        if let Some(why) = screen.and_then(|screen| flaw(screen, experiment)) {
+            return Err(ReadError::BadScreen {
+                path: path.to_owned(),
+                experiment: experiment.name.clone(),
+                why,
+            });
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::estimate::level;
 use crate::markdown::markdown;
 use crate::page::page;
 use crate::read::{ReadError, read};
+use crate::screening::table;
 use crate::section::{Figure, figures};
 use crate::summary::Summary;
 use crate::table::{plain, rows};
@@ -68,7 +69,7 @@ pub enum RenderError {
 pub fn render(dir: &Path) -> Result<Rendered, RenderError> {
     let run = read(dir)?;
     let summary = Summary::new(&run);
-    let figures = figures(&run)?;
+    let figures = figures(&run, &summary.screens)?;
     let summary_json = serde_json::to_string_pretty(&summary)? + "\n";
     let mut files = vec![
         ("trials.csv".to_owned(), trials_csv(&run.records)?),
@@ -89,14 +90,22 @@ pub fn render(dir: &Path) -> Result<Rendered, RenderError> {
     }
     Ok(Rendered {
         answer: summary.answer.clone(),
-        table: plain(
-            &rows(&summary.plan, &summary.effects, &summary.noise_floor),
-            level(&summary.plan),
-        ),
+        table: tables(&summary),
         effects: summary.effects,
         summary_json,
         index: dir.join("index.html"),
     })
+}
+
+/// What the terminal shows: the compared arms, then each screen.
+fn tables(summary: &Summary) -> String {
+    let plan = &summary.plan;
+    let rows = rows(plan, &summary.effects, &summary.noise_floor);
+    let mut out = plain(&rows, level(plan));
+    for screen in &summary.screens {
+        out.push_str(&table::plain(&table::tables(plan, screen)));
+    }
+    out
 }
 
 fn chart_file(figure: &Figure) -> Option<(String, Vec<u8>)> {

@@ -5,6 +5,7 @@ use crate::chart::{Material, draw};
 use crate::quantity::{number, quantity};
 use crate::read::{Run, file_name};
 use crate::record::{Arm, Chart, Experiment, Record};
+use crate::screening::Screening;
 
 /// What stands in a chart's place.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,14 +58,14 @@ pub struct ProductRow {
     pub products: Vec<String>,
 }
 
-/// The figures of each experiment in the plan's order.
+/// The figures of each experiment in the plan's order; `screens` holds what was found of its screens.
 ///
 /// # Errors
 /// Whatever the drawing library reports.
-pub fn figures(run: &Run) -> Result<Vec<Vec<Figure>>, ChartError> {
+pub fn figures(run: &Run, screens: &[Screening]) -> Result<Vec<Vec<Figure>>, ChartError> {
     let plan = &run.manifest.plan;
     let of_one = |experiment: &Experiment| {
-        let material = Material::new(plan, experiment, &run.records, &run.histograms);
+        let material = Material::new(plan, experiment, &run.records, &run.histograms, screens);
         let figure = |chart| figure(chart, experiment, &plan.arms, &run.records, &material);
         experiment.charts.iter().map(figure).collect()
     };

@@ -26,6 +26,16 @@ pub fn unpaired_sentence(effect: &Effect, metric: &Metric, trials: [usize; 2]) -
     said(&judged, metric, &[])
 }
 
+/// The same of two levels in a screen, given the trials at either.
+pub fn screened_sentence(effect: &Effect, metric: &Metric, trials: [usize; 2]) -> String {
+    let judged = Judged {
+        unpaired: Some(trials),
+        family: "the screen's other effects",
+        ..Judged::new(effect)
+    };
+    said(&judged, metric, &[])
+}
+
 fn said(judged: &Judged<'_>, metric: &Metric, noise_floor: &[Effect]) -> String {
     let effect = judged.effect;
     let label = if effect.primary { "" } else { "Exploratory: " };
@@ -97,6 +107,8 @@ struct Judged<'a> {
     interval: Option<Interval>,
     /// The trials of either side, where they are not paired in rounds.
     unpaired: Option<[usize; 2]>,
+    /// What else was asked, as Holm's correction counts it.
+    family: &'static str,
 }
 
 impl<'a> Judged<'a> {
@@ -112,6 +124,7 @@ impl<'a> Judged<'a> {
             value,
             interval: interval(effect, scale),
             unpaired: None,
+            family: "the run's other primary metrics",
         }
     }
 
@@ -261,8 +274,8 @@ impl<'a> Judged<'a> {
                 if self.excludes_no_effect() && p > self.effect.significance.significance() =>
             {
                 format!(
-                    "{count} put {span}, but beside the run's other primary metrics that may be chance \
-                 ({} after Holm's correction)",
+                    "{count} put {span}, but beside {} that may be chance ({} after Holm's correction)",
+                    self.family,
                     p_value(p)
                 )
             }

@@ -18,6 +18,22 @@ pub struct Comparison {
     pub alike: Vec<(String, String)>,
 }
 
+impl Comparison {
+    /// Where the arms differ, a line an arm: its label, and its values in the order of `different`.
+    pub fn by_arm(&self) -> Vec<(&str, Vec<&str>)> {
+        let values = |place: usize| {
+            let values = self
+                .different
+                .iter()
+                .filter_map(move |(_, values)| values.get(place));
+            values.map(String::as_str).collect()
+        };
+        let arms = self.arms.iter().enumerate();
+        arms.map(|(place, arm)| (arm.as_str(), values(place)))
+            .collect()
+    }
+}
+
 /// Compares the arms of `experiment`, each over its valid trials, or over all where none is valid.
 pub fn compare(experiment: &Experiment, records: &[Record]) -> Comparison {
     let own = |record: &&Record| record.experiment == experiment.name;

@@ -10,6 +10,7 @@ use crate::effect::Effect;
 use crate::estimate::effects;
 use crate::read::Run;
 use crate::record::{Facts, Plan, Record};
+use crate::screening::{Screening, screenings};
 
 /// Version of `summary.json`; raised when a reader of the old one would err.
 pub const FORMAT: u32 = 2;
@@ -33,6 +34,9 @@ pub struct Summary {
     /// The same for the A/A control against the arm it repeats: what this machine calls a difference
     /// where there is none.
     pub noise_floor: Vec<Effect>,
+    /// What each screen of the plan found; left out where it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub screens: Vec<Screening>,
     /// One object an arm, summed over its valid trials: `arm`, `owed`, `received`, `lost`,
     /// `duplicated`, `dropped`; `owed = received + lost + dropped`.
     pub accounting: Vec<Account>,
@@ -67,16 +71,21 @@ impl Summary {
         let calibration = run.manifest.calibration.as_ref();
         remark(&mut estimated.effects, plan, calibration);
         let claims = rulings(plan, &estimated.effects);
+        let mut screens = screenings(plan, &run.records);
+        let screened = screens.iter_mut().flat_map(|screen| &mut screen.metrics);
+        let screened = screened.flat_map(|metric| &mut metric.effects);
+        remark(screened.map(|own| &mut own.effect), plan, calibration);
         let mut environment = run.manifest.environment.clone();
         environment.insert("started_at".to_owned(), run.manifest.started_at.clone());
         Self {
             format: FORMAT,
-            answer: answer(plan, &run.records, &estimated.effects, &claims),
+            answer: answer(plan, &run.records, (&estimated.effects, &screens), &claims),
             claims,
             environment,
             plan: plan.clone(),
             effects: estimated.effects,
             noise_floor: estimated.noise_floor,
+            screens,
             accounting: accounting(plan, &run.records),
             attendance: attendance(plan, &run.records),
             invalid_trials: run.records.iter().filter_map(invalid).collect(),

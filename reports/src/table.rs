@@ -136,6 +136,9 @@ fn floor(effect: &Effect, noise_floor: &[Effect]) -> String {
 /// The verdicts as plain text for a terminal: the primary metrics, and those others that differ; the
 /// rest is counted. Labels lose what could move a cursor.
 pub fn plain(rows: &[Row], level: Level) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let difference = format!("difference ({})", level.words());
     let header = [
         "",
@@ -178,7 +181,7 @@ pub fn plain(rows: &[Row], level: Level) -> String {
     out
 }
 
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
@@ -198,6 +201,6 @@ fn aligned(lines: &[Vec<String>]) -> String {
 }
 
 /// Without control characters, which a terminal would obey.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }

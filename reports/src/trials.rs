@@ -48,8 +48,14 @@ impl<'a> Trials<'a> {
 
     /// The arm's figures of one metric, a round each.
     pub fn figures(&self, experiment: &str, metric: &str, arm: &str) -> Vec<f64> {
+        let readings = self.readings(experiment, metric, arm).into_iter();
+        readings.map(|(_, figure)| figure).collect()
+    }
+
+    /// The same, each with its round.
+    pub fn readings(&self, experiment: &str, metric: &str, arm: &str) -> Vec<(u32, f64)> {
         self.rounds(experiment, arm)
-            .filter_map(|(_, record)| figure(record, metric))
+            .filter_map(|(round, record)| Some((round, figure(record, metric)?)))
             .collect()
     }
 

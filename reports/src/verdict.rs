@@ -1,5 +1,7 @@
 //! From an estimate to a verdict, in a fixed order and from nothing else (docs/method.md).
 
+use serde::Serialize;
+
 use crate::effect::Verdict;
 use crate::record::{Better, MarginKind};
 use crate::statistics::{Interval, Level};
@@ -9,7 +11,8 @@ use crate::statistics::{Interval, Level};
 pub const MIN_ROUNDS: u32 = 4;
 
 /// On what an effect is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scale {
     /// Arm over baseline.
     Ratio,

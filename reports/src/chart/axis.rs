@@ -8,6 +8,12 @@ const LEAST_LOG_SPAN: f64 = 5.0;
 /// From this many decades only the powers of ten are labelled.
 const DECADES_ONLY: f64 = 2.4;
 
+/// An axis of factors shows at least these: smaller ones than 2 % are nothing to look at.
+const LEAST_FACTORS: [f64; 2] = [0.98, 1.02];
+
+/// Up to this span an axis of factors has equal steps: of 1, 2 and 5 it would hold two at most.
+const NARROW: f64 = 3.0;
+
 /// Samples that must lie beyond a percentile before it is shown.
 pub const SAMPLES_BEYOND: f64 = 10.0;
 
@@ -109,6 +115,38 @@ impl Axis {
             to,
             ticks: ticks.collect(),
         })
+    }
+
+    /// Factors around ×1, which is on it: of a wide span a logarithmic axis, of a narrow one round steps,
+    /// laid out by their logarithms so that ×½ and ×2 are equally far. Values must be above 0.
+    pub fn factors(values: impl IntoIterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
+        let around = values.into_iter().filter(|value| *value > 0.0);
+        let (least, most) = span(around.chain(LEAST_FACTORS))?;
+        let mut axis = if most / least > NARROW {
+            Self::log([least, most], ends)?
+        } else {
+            let step = round_step((most - least) / 5.0);
+            let (first, last) = ((least / step + 1e-9).floor(), (most / step - 1e-9).ceil());
+            let ticks = (first.max(1.0) as i64..=last as i64).map(|multiple| {
+                let value = tidy(multiple as f64 * step);
+                Tick {
+                    value,
+                    label: number(value),
+                }
+            });
+            let ticks: Vec<Tick> = ticks.collect();
+            Self {
+                scale: Scale::Log,
+                low: ticks.first()?.value,
+                high: ticks.last()?.value,
+                from: ends.0,
+                to: ends.1,
+                ticks,
+            }
+        };
+        let labelled = axis.ticks.iter_mut().filter(|tick| !tick.label.is_empty());
+        labelled.for_each(|tick| tick.label.insert(0, '×'));
+        Some(axis)
     }
 
     /// From [`FIRST_QUANTILE`] to the last quantile with [`SAMPLES_BEYOND`] of `samples` beyond it;
@@ -260,6 +298,16 @@ mod tests {
         }
 
         #[test]
+        fn an_axis_of_factors_is_sound(exponents in vec(-2.0..2.0_f64, 0..20), scale in 0.001..1.0_f64) {
+            let values: Vec<f64> = exponents.iter().map(|x| 10_f64.powf(x * scale)).collect();
+            let axis = Axis::factors(values.iter().copied(), ENDS).unwrap();
+            sound(&axis, &values)?;
+            prop_assert!(labels(&axis).contains(&"×1"), "{:?}", labels(&axis));
+            let inside = |value: &f64| axis.low <= value * (1.0 + 1e-6) && *value <= axis.high * (1.0 + 1e-6);
+            prop_assert!(values.iter().all(inside));
+        }
+
+        #[test]
         fn a_percentile_axis_ends_where_ten_samples_lie_beyond(samples in 21..100_000_000_u64) {
             let axis = Axis::quantile(samples, ENDS).unwrap();
             sound(&axis, &[])?;
@@ -282,6 +330,10 @@ mod tests {
         assert_eq!(labels(&axis), ["0.05", "0.1", "0.2", "0.5", "1"]);
         let axis = Axis::log([0.06, 90.0], ENDS).unwrap();
         assert_eq!(labels(&axis), ["0.1", "1", "10", "100"]);
+        let axis = Axis::factors([0.93, 1.3], ENDS).unwrap();
+        assert_eq!(labels(&axis), ["×0.9", "×1", "×1.1", "×1.2", "×1.3"]);
+        let axis = Axis::factors([0.5, 10.0], ENDS).unwrap();
+        assert_eq!(labels(&axis), ["×0.5", "×1", "×2", "×5", "×10"]);
         let axis = Axis::quantile(4_000, ENDS).unwrap();
         assert_eq!(labels(&axis), ["10 %", "50 %", "90 %", "99 %"]);
     }

@@ -8,11 +8,13 @@ mod percentiles;
 mod slope;
 pub mod style;
 mod timeline;
+mod tornado;
 
 use self::canvas::ChartError;
 use self::style::{ArmStyle, arm_styles};
 use crate::histograms::Histograms;
 use crate::record::{Chart, Experiment, Metric, Plan, Record};
+use crate::screening::Screening;
 
 /// What an experiment's charts are drawn from.
 pub struct Material<'a> {
@@ -20,15 +22,17 @@ pub struct Material<'a> {
     arms: Vec<ArmStyle>,
     valid: Vec<&'a Record>,
     histograms: &'a Histograms,
+    screening: Option<&'a Screening>,
 }
 
 impl<'a> Material<'a> {
-    /// The valid trials of `experiment`, its arms in their colours.
+    /// The valid trials of `experiment`, its arms in their colours, and of `screens` its own.
     pub fn new(
         plan: &Plan,
         experiment: &'a Experiment,
         records: &'a [Record],
         histograms: &'a Histograms,
+        screens: &'a [Screening],
     ) -> Self {
         let own =
             |record: &&Record| record.experiment == experiment.name && record.invalid.is_empty();
@@ -37,6 +41,7 @@ impl<'a> Material<'a> {
             arms: arm_styles(plan, experiment),
             valid: records.iter().filter(own).collect(),
             histograms,
+            screening: screens.iter().find(|own| own.experiment == experiment.name),
         }
     }
 
@@ -112,7 +117,13 @@ pub fn draw(chart: &Chart, material: &Material<'_>) -> Result<Option<String>, Ch
             (points, y_title),
             (marks, mark_titles),
         ),
-        Chart::Multiples { .. } | Chart::Tornado { .. } => Ok(None),
+        Chart::Tornado {
+            title,
+            subtitle,
+            metric,
+            ..
+        } => tornado::draw(material, (title, subtitle), metric),
+        Chart::Multiples { .. } => Ok(None),
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Sides<'a> {
     pub(super) warnings: Vec<String>,
     /// Of what is not.
     pub(super) apart: Vec<String>,
+    /// Whether a screen is among that.
+    pub(super) screens: bool,
 }
 
 impl<'a> Sides<'a> {
@@ -33,6 +35,7 @@ impl<'a> Sides<'a> {
             same_other_build,
             warnings: Vec::new(),
             apart: Vec::new(),
+            screens: false,
         }
     }
 
@@ -44,9 +47,19 @@ impl<'a> Sides<'a> {
         self.unlike_arms();
         let mut matches = Vec::new();
         for of_a in &a.experiments {
-            if let Some(of_b) = b.experiments.iter().find(|own| own.name == of_a.name) {
-                self.within(of_a, of_b, &mut matches);
+            let Some(of_b) = b.experiments.iter().find(|own| own.name == of_a.name) else {
+                continue;
+            };
+            if of_a.screen.is_some() || of_b.screen.is_some() {
+                self.screens = true;
+                self.apart.push(format!(
+                    "`{}` is a screen and is not compared: its arms are rows of a design; compare its effects in \
+                     the two reports.",
+                    of_a.name
+                ));
+                continue;
             }
+            self.within(of_a, of_b, &mut matches);
         }
         matches
     }
@@ -118,9 +131,12 @@ impl<'a> Sides<'a> {
         metrics
     }
 
-    /// Arms of one label that are not the same.
+    /// Arms of one label that are not the same; those that only a screen has are not compared.
     fn unlike_arms(&mut self) {
-        for of_a in &self.a.arms {
+        let contests = self.a.experiments.iter().filter(|own| own.screen.is_none());
+        let contenders: BTreeSet<&String> = contests.flat_map(|own| &own.arms).collect();
+        let arms = self.a.arms.iter();
+        for of_a in arms.filter(|arm| contenders.contains(&arm.label)) {
             let Some(of_b) = find(self.b, &of_a.label) else {
                 continue;
             };

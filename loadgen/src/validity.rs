@@ -105,6 +105,13 @@ pub enum Evidence {
     },
     /// Share of the time of the cores that one of our processes runs on that the hypervisor withheld.
     Steal(f64),
+    /// Bytes that sockets carried and that nothing but known messages can account for.
+    Wire {
+        /// As the kernel counted them.
+        counted: u64,
+        /// As the messages' lengths add up.
+        arithmetic: u64,
+    },
     /// The load was still changing when the longest warm-up was over, milliseconds.
     Unsettled(f64),
 }
@@ -158,6 +165,9 @@ impl Evidence {
             Self::Steal(share) => (*share > FOREIGN_LOAD).then(|| {
                 let share = percent(*share);
                 format!("the machine was busy: its hypervisor withheld {share} of the window")
+            }),
+            Self::Wire { counted, arithmetic } => (counted != arithmetic).then(|| {
+                format!("the server's sockets carried {counted} bytes, where the messages add up to {arithmetic}")
             }),
             Self::Unsettled(ms) => Some(format!("the load had not settled after {ms:.0} ms of warm-up")),
         }
@@ -297,6 +307,16 @@ mod tests {
         };
         at_the_edge(others(0.1), others(0.13), "others used 13 % of the core");
         at_the_edge(Evidence::Steal(0.05), Evidence::Steal(0.07), "withheld 7 %");
+    }
+
+    #[test]
+    fn what_was_carried_is_what_the_messages_add_up_to() {
+        let wire = |counted| Evidence::Wire {
+            counted,
+            arithmetic: 1_000,
+        };
+        at_the_edge(wire(1_000), wire(1_001), "carried 1001 bytes");
+        at_the_edge(wire(1_000), wire(999), "add up to 1000");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use std::{fs, path::Path};
+use std::{fs, num::NonZeroU32, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hdrhistogram::{
@@ -60,6 +60,12 @@ fn reconnect() -> Experiment {
         "subscribers": 6, "messages_per_second": 200.0, "retry_s": 0.05, "phase_s": 0.15,
         "down_s": 0.1,
     })))
+}
+
+fn wire() -> Experiment {
+    Experiment::Wire(settings(
+        json!({ "subscribers": 3, "messages": 20, "pause_s": 0.005 }),
+    ))
 }
 
 fn arm(transport: Transport) -> Arm {
@@ -308,6 +314,76 @@ async fn reconnect_brings_everybody_back_and_loses_nothing_that_resume_can_save(
         assert!(record.books.iter().all(|books| books.owed > 0));
     })
     .await;
+}
+
+/// Of each of the wire's parts, bytes a token.
+fn parts(record: &Record) -> [f64; 4] {
+    let part = |name| record.metrics[&format!("{name}_bytes_per_token")].unwrap();
+    ["payload", "envelope", "id", "framing"].map(part)
+}
+
+#[tokio::test]
+async fn what_the_kernel_counts_on_the_wire_is_what_the_messages_add_up_to() {
+    // That a trial is valid says that the sum is exact: nothing else is forgiven.
+    over_all(wire(), |transport, record| {
+        let [payload, envelope, id, framing] = parts(record);
+        assert!((1.0..10.0).contains(&payload), "{transport}: {payload}");
+        assert!(
+            (150.0..300.0).contains(&envelope),
+            "{transport}: {envelope}"
+        );
+        assert_eq!(id, 0.0, "{transport}");
+        let expected = match transport {
+            // Three digits of a size and two line ends beside `data: ` and two more.
+            Transport::SseH1 => 15.0,
+            Transport::WsH1 => 4.0,
+        };
+        assert_eq!(framing, expected, "{transport}");
+        let bytes = record.metrics["bytes_per_token"].unwrap();
+        assert!(
+            (payload + envelope + framing - bytes).abs() < 1e-9,
+            "{transport}"
+        );
+        assert!(record.metrics["segments_per_token"].unwrap() > 0.0);
+        assert!(record.metrics["acks_per_token"].unwrap() > 0.0);
+        let headers = record.metrics["tcp_ip_bytes_per_token"].unwrap();
+        assert!(headers >= 52.0 * record.metrics["segments_per_token"].unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_and_a_longer_text_are_parts_of_their_own() {
+    for transport in [Transport::SseH1, Transport::WsH1] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut arm = arm(transport);
+        arm.factors = Factors {
+            resume: true,
+            payload_bytes: NonZeroU32::new(200),
+            ..Factors::default()
+        };
+        let trial = Trial {
+            number: 7,
+            experiment: wire(),
+            arm,
+            round: 1,
+            seed: 3,
+            trace: None,
+        };
+        let record = trial::run(&trial, &site(directory.path())).await.unwrap();
+        assert_eq!(record.invalid, [""; 0], "{transport}");
+        let [payload, _, id, framing] = parts(&record);
+        // `id: 1-0-7` and `id: 1-0-17`, each with its line end.
+        let (id_bytes, framing_bytes) = match transport {
+            Transport::SseH1 => ((9.0 * 10.0 + 11.0 * 11.0) / 20.0, 15.0),
+            Transport::WsH1 => (0.0, 4.0),
+        };
+        assert_eq!(
+            (payload, id, framing),
+            (200.0, id_bytes, framing_bytes),
+            "{transport}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -303,6 +303,7 @@ pub fn file_name(chart: &Chart) -> &str {
         | Chart::Slope { file, .. }
         | Chart::Timeline { file, .. }
         | Chart::Multiples { file, .. }
+        | Chart::Stack { file, .. }
         | Chart::Tornado { file, .. } => file,
     }
 }

@@ -284,6 +284,19 @@ pub enum Chart {
         /// Unit of a factor, and of the product.
         unit: String,
     },
+    /// Figures that add up, a bar an arm: the mean of each over the valid trials, one after the other.
+    Stack {
+        /// File name.
+        file: String,
+        /// In bold.
+        title: String,
+        /// In grey.
+        subtitle: String,
+        /// How to read it.
+        caption: String,
+        /// Keys in [`Record::metrics`], of one unit.
+        parts: Vec<String>,
+    },
     /// What each factor of a screen does to one metric, the transport among them, the largest first.
     Tornado {
         /// File name.

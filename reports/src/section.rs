@@ -128,6 +128,7 @@ fn words(chart: &Chart) -> (&str, &str) {
         | Chart::Slope { title, caption, .. }
         | Chart::Timeline { title, caption, .. }
         | Chart::Multiples { title, caption, .. }
+        | Chart::Stack { title, caption, .. }
         | Chart::Tornado { title, caption, .. } => (title, caption),
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use pushbench_reports::record::{Manifest, Record};
+use pushbench_reports::record::{Chart, Manifest, Record};
 use pushbench_reports::{RenderError, render};
 use serde_json::Value;
 use synthetic::{ARM, BASELINE, CONTROL};
@@ -457,4 +457,44 @@ fn no_chart_holds_a_figure_that_is_none() {
         let svg = fs::read_to_string(dir.path().join("charts").join(&chart)).unwrap();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{chart}");
     }
+}
+
+#[test]
+fn a_stack_has_a_bar_an_arm_and_leaves_out_parts_that_nobody_has() {
+    let part = |name: &str| format!("{name}_us_per_message");
+    let parts = ["server_cpu", "generator_cpu", "nothing"].map(part);
+    let dir = run(|manifest, records| {
+        let mut experiments = manifest.plan.experiments.iter_mut();
+        let throughput = experiments.find(|own| own.name == "throughput").unwrap();
+        throughput.charts = vec![Chart::Stack {
+            file: "stack".into(),
+            title: "CPU, by process".into(),
+            subtitle: "mean of all trials".into(),
+            caption: "Shorter is better.".into(),
+            parts: parts.to_vec(),
+        }];
+        for record in records
+            .iter_mut()
+            .filter(|own| own.experiment == "throughput")
+        {
+            for (part, figure) in parts.iter().zip([31.0, 12.0, 0.0]) {
+                record.metrics.insert(part.clone(), Some(figure));
+            }
+        }
+    });
+    render(dir.path()).unwrap();
+    let svg = fs::read_to_string(dir.path().join("charts/stack.svg")).unwrap();
+    let bars = |figure: &str| svg.lines().filter(|line| *line == figure).count();
+    assert_eq!((bars("31"), bars("12"), bars("43")), (3, 3, 3), "{svg}");
+    for title in [
+        BASELINE,
+        ARM,
+        CONTROL,
+        "Server CPU a message",
+        "Generator CPU a message",
+    ] {
+        assert!(svg.contains(title), "{title}");
+    }
+    assert!(!svg.contains("nothing"));
+    assert!(page(&dir).contains("Shorter is better."));
 }

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, IoSlice},
+    ops::Add,
     os::fd::AsFd,
     pin::Pin,
     sync::{
@@ -19,8 +20,12 @@ use tokio::{
 };
 
 use crate::{
-    contract::clock::now_ns, counters::Counter, faults::Injector, meters::Meters,
-    progress::Streams, sys,
+    contract::clock::now_ns,
+    counters::{Counter, Counters},
+    faults::Injector,
+    meters::Meters,
+    progress::Streams,
+    sys,
 };
 
 /// A connection, shared by its [`Io`], the handlers that stream on it and the [`Register`].
@@ -99,9 +104,17 @@ impl Connection {
         }
     }
 
-    /// Data segments sent so far (`TCP_INFO`), 0 when the kernel does not say.
-    pub fn segments(&self) -> u64 {
-        sys::tcp_info(self.stream.as_fd()).map_or(0, |info| u64::from(info.segments_out))
+    /// What it has carried so far, nothing when the kernel does not say.
+    pub fn traffic(&self) -> Traffic {
+        sys::tcp_info(self.stream.as_fd()).map_or_else(
+            |_| Traffic::default(),
+            |info| Traffic {
+                segments: info.segments_out.into(),
+                segments_in: info.all_segments_in.into(),
+                bytes: info.bytes_sent,
+                bytes_in: info.bytes_received,
+            },
+        )
     }
 
     /// A write went through: what was handed over is the kernel's now. A write that took only a part
@@ -130,6 +143,51 @@ impl Connection {
         self.unwritten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What connections have carried, as the kernel counts (`TCP_INFO`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Segments with data sent.
+    pub segments: u64,
+    /// Segments received, acknowledgements included.
+    pub segments_in: u64,
+    /// Bytes of TCP payload sent.
+    pub bytes: u64,
+    /// The same received.
+    pub bytes_in: u64,
+}
+
+impl Traffic {
+    /// Of all connections that have closed.
+    pub fn of_closed(counters: &Counters) -> Self {
+        Self {
+            segments: counters.read(Counter::SegmentsOfClosed),
+            segments_in: counters.read(Counter::SegmentsInOfClosed),
+            bytes: counters.read(Counter::BytesOfClosed),
+            bytes_in: counters.read(Counter::BytesInOfClosed),
+        }
+    }
+
+    fn close(self, counters: &Counters) {
+        counters.add(Counter::SegmentsOfClosed, self.segments);
+        counters.add(Counter::SegmentsInOfClosed, self.segments_in);
+        counters.add(Counter::BytesOfClosed, self.bytes);
+        counters.add(Counter::BytesInOfClosed, self.bytes_in);
+    }
+}
+
+impl Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            segments: self.segments + other.segments,
+            segments_in: self.segments_in + other.segments_in,
+            bytes: self.bytes + other.bytes,
+            bytes_in: self.bytes_in + other.bytes_in,
+        }
     }
 }
 
@@ -289,7 +347,43 @@ impl Drop for Io {
     fn drop(&mut self) {
         self.register.lock().remove(self.slot);
         let counters = &self.connection.meters.counters;
-        counters.add(Counter::SegmentsOfClosed, self.connection.segments());
+        self.connection.traffic().close(counters);
         counters.count(Counter::Closed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_connection_carried_is_counted_while_it_lives_and_kept_when_it_closes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = TcpStream::connect(listener.local_addr().unwrap());
+        let mut client = connected.await.unwrap();
+        let meters = Arc::new(Meters::new(Counters::private().unwrap()));
+        let (stream, _) = listener.accept().await.unwrap();
+        let register = Arc::new(Register::default());
+        let mut io = register.enter(stream, meters.clone(), None);
+        client.write_all(b"1234567").await.unwrap();
+        io.read_exact(&mut [0; 7]).await.unwrap();
+        for _ in 0..3 {
+            io.write_all(b"12345").await.unwrap();
+            client.read_exact(&mut [0; 5]).await.unwrap();
+        }
+        let live = io.connection().traffic();
+        assert_eq!((live.segments, live.bytes, live.bytes_in), (3, 15, 7));
+        // The end of the handshake and the ask at least.
+        assert!(live.segments_in >= 2, "{live:?}");
+        assert_eq!(Traffic::of_closed(&meters.counters), Traffic::default());
+        drop(io);
+        let closed = Traffic::of_closed(&meters.counters);
+        assert_eq!((closed.segments, closed.bytes, closed.bytes_in), (3, 15, 7));
+        assert!(closed.segments_in >= live.segments_in, "{closed:?}");
     }
 }

@@ -4,7 +4,9 @@
 //! A pipe instead of a URL: nothing of it can be reached from the network or by a web page, and it
 //! takes no part in the connections that are measured. When the pipe closes, the server ends.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, net::SocketAddr, ops::Add, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rand::seq::SliceRandom;
@@ -13,6 +15,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     config::Config,
+    connection::Traffic,
     contract::{clock::now_ns, endpoint::Endpoint, event_id::EventId, factors::Factors},
     counters::Counter,
     faults::{Faults, Truth},
@@ -132,6 +135,16 @@ pub struct Stats {
     pub live_streams: u64,
     /// Data segments sent by all connections so far, live and closed (`TCP_INFO`).
     pub segments: u64,
+    /// Segments that they received, acknowledgements included. A build from before it was counted says
+    /// nothing of it, as of the next two.
+    #[serde(default)]
+    pub segments_in: u64,
+    /// Bytes of TCP payload that they sent.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Bytes of TCP payload that they received.
+    #[serde(default)]
+    pub bytes_in: u64,
     /// HdrHistogram V2 encodings, base64, by name.
     pub histograms: BTreeMap<String, String>,
     /// Effective settings, read back from a live connection where one is open.
@@ -221,7 +234,15 @@ fn cut_some(shared: &Shared) {
 fn stats(shared: &Shared) -> Stats {
     let counters = &shared.meters.counters;
     let live = shared.register.all();
-    let live_segments: u64 = live.iter().map(|connection| connection.segments()).sum();
+    let Traffic {
+        segments,
+        segments_in,
+        bytes,
+        bytes_in,
+    } = live
+        .iter()
+        .map(|connection| connection.traffic())
+        .fold(Traffic::of_closed(counters), Traffic::add);
     let histograms = shared.meters.histograms().encoded();
     let mut settings = BTreeMap::from([
         (
@@ -270,7 +291,10 @@ fn stats(shared: &Shared) -> Stats {
         counters: counters.snapshot(),
         live_connections: live.len() as u64,
         live_streams: counters.live_streams(),
-        segments: counters.read(Counter::SegmentsOfClosed) + live_segments,
+        segments,
+        segments_in,
+        bytes,
+        bytes_in,
         histograms: histograms
             .into_iter()
             .map(|(name, bytes)| (name.to_owned(), BASE64_STANDARD.encode(bytes)))

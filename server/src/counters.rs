@@ -73,6 +73,12 @@ counters! {
     Writes = "writes",
     /// TCP segments with data that connections sent before they closed (`TCP_INFO`).
     SegmentsOfClosed = "segments_of_closed",
+    /// TCP segments that connections received before they closed, acknowledgements included.
+    SegmentsInOfClosed = "segments_in_of_closed",
+    /// Bytes of TCP payload that connections sent before they closed.
+    BytesOfClosed = "bytes_of_closed",
+    /// Bytes of TCP payload that connections received before they closed.
+    BytesInOfClosed = "bytes_in_of_closed",
     /// Turns started.
     Turns = "turns",
     /// Turns stopped before their end: cancelled, or nobody listening and no resume asked.

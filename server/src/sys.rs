@@ -28,6 +28,10 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// Payload bytes received.
     pub bytes_received: u64,
+    /// Payload bytes sent, those sent again included.
+    pub bytes_sent: u64,
+    /// Segments received, those without data, acknowledgements above all, included.
+    pub all_segments_in: u32,
     /// Segments retransmitted.
     pub retransmits: u32,
     /// Smoothed round trip, microseconds.
@@ -37,7 +41,7 @@ pub struct TcpInfo {
 /// Reads `TCP_INFO`.
 ///
 /// # Errors
-/// When it is not a TCP socket, or the kernel is older than Linux 4.6 and does not count segments.
+/// When it is not a TCP socket, or the kernel is older than Linux 4.19 and does not count bytes sent.
 pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     let info: RawTcpInfo = socket_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO)
         .map_err(|error| context("read TCP_INFO", error))?;
@@ -46,6 +50,8 @@ pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
         segments_in: info.data_segs_in,
         bytes_acked: info.bytes_acked,
         bytes_received: info.bytes_received,
+        bytes_sent: info.bytes_sent,
+        all_segments_in: info.segs_in,
         retransmits: info.total_retrans,
         rtt_us: info.rtt,
     })
@@ -256,7 +262,7 @@ fn check(code: i32) -> io::Result<()> {
     }
 }
 
-/// `struct tcp_info` up to `tcpi_data_segs_out`; libc's copy ends earlier.
+/// `struct tcp_info` up to `tcpi_bytes_sent`; libc's copy ends earlier.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct RawTcpInfo {
@@ -279,12 +285,18 @@ struct RawTcpInfo {
     min_rtt: u32,
     data_segs_in: u32,
     data_segs_out: u32,
+    delivery_rate: u64,
+    /// busy_time, rwnd_limited, sndbuf_limited.
+    limits: [u64; 3],
+    /// delivered, delivered_ce.
+    delivered: [u32; 2],
+    bytes_sent: u64,
 }
 
 const _: () = {
     assert!(mem::offset_of!(RawTcpInfo, total_retrans) == 100);
     assert!(
-        mem::size_of::<RawTcpInfo>() == 160,
+        mem::size_of::<RawTcpInfo>() == 208,
         "the sum of its fields: no padding"
     );
 };
@@ -313,7 +325,14 @@ mod tests {
             server.write_all(b"12345").unwrap();
             client.read_exact(&mut [0; 5]).unwrap();
         }
-        assert_eq!(tcp_info(server.as_fd()).unwrap().segments_out, 3);
+        let sent = tcp_info(server.as_fd()).unwrap();
+        assert_eq!((sent.segments_out, sent.bytes_sent), (3, 15));
+        let before = sent.all_segments_in;
+        client.write_all(b"1").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        let heard = tcp_info(server.as_fd()).unwrap();
+        assert!(heard.all_segments_in > before, "{heard:?}");
+        assert_eq!((heard.segments_in, heard.bytes_received), (1, 1));
         let received = tcp_info(client.as_fd()).unwrap();
         assert_eq!((received.segments_in, received.bytes_received), (3, 15));
 

@@ -135,6 +135,8 @@ pub(super) fn plan(effort: Effort, seed: u64) -> Plan {
                     ..Default::default()
                 };
             }
+            // Nothing to scatter: the plan has none.
+            Experiment::Wire(_) => {}
         }
         entry.experiment.set_rounds(rounds);
     }

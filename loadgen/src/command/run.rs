@@ -46,7 +46,7 @@ pub struct Run {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Run only these experiments of the plan: latency, throughput, memory, reconnect
+    /// Run only these experiments of the plan: latency, throughput, memory, reconnect, wire
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
 

@@ -5,6 +5,7 @@ pub mod memory;
 mod metric;
 pub mod reconnect;
 pub mod throughput;
+pub mod wire;
 
 use pushbench_reports::record;
 
@@ -25,11 +26,13 @@ pub enum Experiment {
     Memory(memory::Settings),
     /// What is lost, and how long does it take, when streams are cut?
     Reconnect(reconnect::Settings),
+    /// What does a token weigh on the wire?
+    Wire(wire::Settings),
 }
 
 impl Experiment {
     /// Names, in the order of a plan.
-    pub const NAMES: [&str; 4] = ["latency", "throughput", "memory", "reconnect"];
+    pub const NAMES: [&str; 5] = ["latency", "throughput", "memory", "reconnect", "wire"];
 
     /// Each with its own defaults, in the order of [`Experiment::NAMES`].
     pub fn all() -> [Self; Self::NAMES.len()] {
@@ -38,6 +41,7 @@ impl Experiment {
             Self::Throughput(throughput::Settings::default()),
             Self::Memory(memory::Settings::default()),
             Self::Reconnect(reconnect::Settings::default()),
+            Self::Wire(wire::Settings::default()),
         ]
     }
 
@@ -48,6 +52,7 @@ impl Experiment {
             Self::Throughput(_) => Self::NAMES[1],
             Self::Memory(_) => Self::NAMES[2],
             Self::Reconnect(_) => Self::NAMES[3],
+            Self::Wire(_) => Self::NAMES[4],
         }
     }
 
@@ -58,6 +63,7 @@ impl Experiment {
             Self::Throughput(settings) => settings.rounds.get(),
             Self::Memory(settings) => settings.rounds.get(),
             Self::Reconnect(settings) => settings.rounds.get(),
+            Self::Wire(settings) => settings.rounds.get(),
         }
     }
 
@@ -68,6 +74,7 @@ impl Experiment {
             Self::Throughput(settings) => settings.rounds = rounds,
             Self::Memory(settings) => settings.rounds = rounds,
             Self::Reconnect(settings) => settings.rounds = rounds,
+            Self::Wire(settings) => settings.rounds = rounds,
         }
     }
 
@@ -83,7 +90,7 @@ impl Experiment {
         match self {
             Self::Latency(settings) => Some(settings.warm_up()),
             Self::Throughput(settings) => Some(settings.warm_up()),
-            Self::Memory(_) | Self::Reconnect(_) => None,
+            Self::Memory(_) | Self::Reconnect(_) | Self::Wire(_) => None,
         }
     }
 
@@ -94,6 +101,7 @@ impl Experiment {
             Self::Throughput(settings) => settings.trial_seconds(),
             Self::Memory(settings) => settings.trial_seconds(),
             Self::Reconnect(settings) => settings.trial_seconds(),
+            Self::Wire(settings) => settings.trial_seconds(),
         }
     }
 
@@ -104,6 +112,7 @@ impl Experiment {
             Self::Throughput(settings) => settings.subscribers.get(),
             Self::Memory(settings) => settings.connections(),
             Self::Reconnect(settings) => settings.subscribers.get(),
+            Self::Wire(settings) => settings.subscribers.get(),
         }
     }
 
@@ -114,6 +123,7 @@ impl Experiment {
             Self::Throughput(settings) => settings.describe(),
             Self::Memory(settings) => settings.describe(),
             Self::Reconnect(settings) => settings.describe(),
+            Self::Wire(settings) => settings.describe(),
         }
     }
 
@@ -127,6 +137,7 @@ impl Experiment {
             Self::Throughput(settings) => settings.measure(bench).await,
             Self::Memory(settings) => settings.measure(bench).await,
             Self::Reconnect(settings) => settings.measure(bench).await,
+            Self::Wire(settings) => settings.measure(bench).await,
         }
     }
 }

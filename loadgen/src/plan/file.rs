@@ -86,9 +86,12 @@ fn read(text: &str, name: &str) -> Result<Plan, Flaw> {
             &arms,
             &baseline,
         )?,
+        experiment(&mut file, "wire", Experiment::Wire, &arms, &baseline)?,
     ];
     let experiments: Vec<_> = experiments.into_iter().flatten().collect();
-    file.end("name, seed, baseline, [[arm]], [latency], [throughput], [memory], [reconnect]")?;
+    file.end(
+        "name, seed, baseline, [[arm]], [latency], [throughput], [memory], [reconnect], [wire]",
+    )?;
     if experiments.is_empty() {
         let names = Experiment::NAMES.map(|name| format!("[{name}]")).join(", ");
         return Err(Flaw::at(

@@ -6,6 +6,7 @@ mod dots;
 pub(crate) mod frame;
 mod percentiles;
 mod slope;
+mod stack;
 pub mod style;
 mod timeline;
 mod tornado;
@@ -123,6 +124,12 @@ pub fn draw(chart: &Chart, material: &Material<'_>) -> Result<Option<String>, Ch
             metric,
             ..
         } => tornado::draw(material, (title, subtitle), metric),
+        Chart::Stack {
+            title,
+            subtitle,
+            parts,
+            ..
+        } => stack::draw(material, (title, subtitle), parts),
         Chart::Multiples { .. } => Ok(None),
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use pushbench_server::contract::clock::now_ns;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     server_process::ServerProcess,
     subscriber::{Crowd, Outcome, Subscriber},
     validity::Evidence,
+    warm_up::{WarmUp, take_median_ns},
 };
 
 /// How long all subscribers may take to join or to leave: hundreds of times what they need.
@@ -83,6 +85,33 @@ impl Audience {
         // Whether it was reached is asked of both ends next.
         let _ = timeout(PATIENCE, self.crowd().reaches(count as usize)).await;
         self.verify(bench, server, count);
+    }
+
+    /// Opens connections and closes them again before the first reading of memory, so that what is allocated
+    /// once is. The books forget them.
+    ///
+    /// # Errors
+    /// When the server does not let go of them.
+    pub async fn come_and_go(
+        bench: &mut Bench,
+        server: &mut ServerProcess,
+        count: u32,
+    ) -> Result<(), Broken> {
+        let mut audience = Self::of_strangers(bench, server);
+        audience.grow(bench, server, count, |_| false).await;
+        drop(audience);
+        Ok(server.until_alone().await?)
+    }
+
+    /// Watches the feed, which has just begun, until it has settled; when the window opens.
+    pub async fn settle(&self, bench: &mut Bench, warm_up: WarmUp) -> u64 {
+        let begun_ns = now_ns();
+        *self.recorder() = Recorder::new(begun_ns..u64::MAX);
+        let median_ns = || take_median_ns(&mut self.recorder());
+        let pacer = bench.pacer.clone();
+        let warmed = warm_up.watch(&pacer, begun_ns, median_ns).await;
+        warmed.report(bench);
+        warmed.opens_ns
     }
 
     /// Holds the client's and the server's count of live streams against what was asked. The server's

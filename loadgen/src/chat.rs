@@ -242,17 +242,25 @@ impl Crowd {
         });
     }
 
+    /// Waits for the goodbyes of all turns.
+    ///
+    /// # Errors
+    /// When a turn hangs.
+    pub async fn settled(&mut self) -> Result<(), Broken> {
+        // The server has ended every turn, or it is a short one.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let all = async { while self.turns.join_next().await.is_some() {} };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .map_err(|_| Broken::Waited("every turn had its goodbye from the server".into()))
+    }
+
     /// Waits for the goodbyes of all turns and closes the warm connections.
     ///
     /// # Errors
     /// When a turn hangs.
     pub async fn finish(&mut self) -> Result<(), Broken> {
-        // The server has ended every turn: what is left is to read a goodbye.
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let all = async { while self.turns.join_next().await.is_some() {} };
-        tokio::time::timeout(PATIENCE, all)
-            .await
-            .map_err(|_| Broken::Waited("every turn had its goodbye from the server".into()))?;
+        self.settled().await?;
         let idle = std::mem::take(&mut *lock(&self.idle));
         for wire in idle {
             wire.close().await;

@@ -41,6 +41,15 @@ impl Window {
         rise(before, after, counter)
     }
 
+    /// Bytes of TCP payload that the server sent for each message, between its two accounts; none of no
+    /// message.
+    pub fn bytes_a_message(&self) -> Option<f64> {
+        let (before, after) = (&self.before, &self.after);
+        let bytes = after.bytes.saturating_sub(before.bytes);
+        let messages = rise(&before.counters, &after.counters, Counter::HandedOver);
+        (messages > 0).then(|| bytes as f64 / messages as f64)
+    }
+
     /// Messages for each data segment that the server sent, between its two accounts; none of no segment.
     pub fn messages_a_segment(&self) -> Option<f64> {
         let (before, after) = (&self.before, &self.after);
@@ -241,6 +250,7 @@ mod tests {
         let stats = |count, segments| Stats {
             counters: handed_over(count),
             segments,
+            bytes: 30 * segments,
             ..Stats::default()
         };
         let window = Window {
@@ -254,6 +264,7 @@ mod tests {
         };
         assert_eq!(window.rise(Counter::HandedOver), 80);
         assert_eq!(window.messages_a_segment(), Some(2.0));
+        assert_eq!(window.bytes_a_message(), Some(15.0));
     }
 
     /// What half a second of these would make of a trial.

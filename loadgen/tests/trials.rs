@@ -68,6 +68,13 @@ fn wire() -> Experiment {
     ))
 }
 
+fn screen() -> Experiment {
+    Experiment::Screen(settings(json!({
+        "first_connections": 22, "connections": 25, "turns": 20, "tokens": 2, "first_token_s": 0.002,
+        "token_gap_s": 0.002, "messages_per_second": 100.0, "warm_up_s": 0.05, "warm_up_max_s": 0.2, "window_s": 0.3,
+    })))
+}
+
 fn arm(transport: Transport) -> Arm {
     Arm {
         label: "arm".into(),
@@ -384,6 +391,27 @@ async fn an_id_and_a_longer_text_are_parts_of_their_own() {
             "{transport}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_screen_measures_all_of_its_metrics_on_one_server() {
+    over_all(screen(), |transport, record| {
+        assert_eq!(record.books.len(), 1);
+        assert_eq!(total(record).lost, 0, "{transport}");
+        for name in [
+            "server_cpu_us_per_message",
+            "ttft_cold_ms_p50",
+            "token_latency_ms_p50",
+            "bytes_per_message",
+        ] {
+            assert!(record.metrics[name].unwrap() > 0.0, "{transport}: {name}");
+        }
+        // The chunk of a chat completion, and not much beside it.
+        let bytes = record.metrics["bytes_per_message"].unwrap();
+        assert!((200.0..400.0).contains(&bytes), "{transport}: {bytes}");
+        assert_eq!(record.counters["turns"], 25, "{transport}");
+    })
+    .await;
 }
 
 #[tokio::test]

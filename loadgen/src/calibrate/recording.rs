@@ -135,8 +135,8 @@ pub(super) fn plan(effort: Effort, seed: u64) -> Plan {
                     ..Default::default()
                 };
             }
-            // Nothing to scatter: the plan has none.
-            Experiment::Wire(_) => {}
+            // Nothing to scatter, and no pairs: the plan has neither.
+            Experiment::Wire(_) | Experiment::Screen(_) => {}
         }
         entry.experiment.set_rounds(rounds);
     }

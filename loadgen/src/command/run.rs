@@ -46,7 +46,8 @@ pub struct Run {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Run only these experiments of the plan: latency, throughput, memory, reconnect, wire
+    /// Run only these experiments of the plan: latency, throughput, memory, reconnect, wire,
+    /// screen
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
 
@@ -160,7 +161,28 @@ impl Run {
         if let Some(speed_up) = self.speed_up {
             plan.set_speed_up(speed_up);
         }
+        self.fits(&plan)?;
         Ok(plan)
+    }
+
+    /// That nothing is asked of a screen that it does not have: its arms are rows of a design.
+    fn fits(&self, plan: &Plan) -> anyhow::Result<()> {
+        let asked = [
+            ("--until-decided", self.until_decided),
+            ("--against", self.against.is_some()),
+            ("--fail-on", self.fail_on.is_some()),
+            ("--trace", self.trace.is_some()),
+        ];
+        let option = asked
+            .into_iter()
+            .find_map(|(name, asked)| asked.then_some(name));
+        match option.filter(|_| plan.is_screen()) {
+            Some(option) => bail!(
+                "{option} means nothing to a screen, whose trials are rows of a design, alike in load and without a \
+                 verdict each: leave it out, or choose another plan"
+            ),
+            None => Ok(()),
+        }
     }
 
     /// That there is time for the rounds before the first look: without them nothing is decided.

@@ -174,7 +174,8 @@ impl Settings {
             let mut server = bench
                 .start_server(self.connections(), Duration::from_secs(3))
                 .await?;
-            self.warm_up(bench, &mut server).await?;
+            let warm_up = self.warm_up_connections.get();
+            Audience::come_and_go(bench, &mut server, warm_up).await?;
             let mut audience = Audience::new(bench, &server, false);
             let rungs = self.climb(bench, &mut server, &mut audience, state).await?;
             if state.streaming {
@@ -206,7 +207,8 @@ impl Settings {
         let mut server = bench
             .start_server(self.connections(), Duration::from_secs(3))
             .await?;
-        self.warm_up(bench, &mut server).await?;
+        let warm_up = self.warm_up_connections.get();
+        Audience::come_and_go(bench, &mut server, warm_up).await?;
         let mut audience = Audience::new(bench, &server, false);
         let rungs = self
             .climb(bench, &mut server, &mut audience, &STATES[0])
@@ -217,16 +219,6 @@ impl Settings {
         server.stop().await?;
         let points = rungs.iter().map(|rung| [rung.streams, rung.user_bytes]);
         Ok((points.collect(), truth))
-    }
-
-    /// Opens and closes connections before the first reading, so that what is allocated once is.
-    async fn warm_up(&self, bench: &mut Bench, server: &mut ServerProcess) -> Result<(), Broken> {
-        let count = self.warm_up_connections.get();
-        let mut audience = Audience::of_strangers(bench, server);
-        audience.grow(bench, server, count, |_| false).await;
-        drop(audience);
-        server.until_alone().await?;
-        Ok(())
     }
 
     async fn climb(

@@ -95,7 +95,7 @@ pub const NONE: Margin = absolute(0.0, "a count: any difference is one");
 
 #[cfg(test)]
 mod tests {
-    use crate::experiment::{latency, memory, reconnect, throughput, wire};
+    use crate::experiment::{latency, memory, reconnect, screen, throughput, wire};
 
     #[test]
     fn the_client_is_within_times_that_it_ends_and_in_no_other() {
@@ -107,6 +107,7 @@ mod tests {
             memory::Settings::default().describe(),
             reconnect::Settings::default().describe(),
             wire::Settings::default().describe(),
+            screen::Settings::default().describe(),
         ];
         for metric in all.iter().flat_map(|experiment| &experiment.metrics) {
             let begins = |with: &str| metric.name.starts_with(with);

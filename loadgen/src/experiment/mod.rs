@@ -4,6 +4,7 @@ pub mod latency;
 pub mod memory;
 mod metric;
 pub mod reconnect;
+pub mod screen;
 pub mod throughput;
 pub mod wire;
 
@@ -28,11 +29,20 @@ pub enum Experiment {
     Reconnect(reconnect::Settings),
     /// What does a token weigh on the wire?
     Wire(wire::Settings),
+    /// Which of the factors matter?
+    Screen(screen::Settings),
 }
 
 impl Experiment {
     /// Names, in the order of a plan.
-    pub const NAMES: [&str; 5] = ["latency", "throughput", "memory", "reconnect", "wire"];
+    pub const NAMES: [&str; 6] = [
+        "latency",
+        "throughput",
+        "memory",
+        "reconnect",
+        "wire",
+        "screen",
+    ];
 
     /// Each with its own defaults, in the order of [`Experiment::NAMES`].
     pub fn all() -> [Self; Self::NAMES.len()] {
@@ -42,6 +52,7 @@ impl Experiment {
             Self::Memory(memory::Settings::default()),
             Self::Reconnect(reconnect::Settings::default()),
             Self::Wire(wire::Settings::default()),
+            Self::Screen(screen::Settings::default()),
         ]
     }
 
@@ -53,6 +64,7 @@ impl Experiment {
             Self::Memory(_) => Self::NAMES[2],
             Self::Reconnect(_) => Self::NAMES[3],
             Self::Wire(_) => Self::NAMES[4],
+            Self::Screen(_) => Self::NAMES[5],
         }
     }
 
@@ -64,6 +76,7 @@ impl Experiment {
             Self::Memory(settings) => settings.rounds.get(),
             Self::Reconnect(settings) => settings.rounds.get(),
             Self::Wire(settings) => settings.rounds.get(),
+            Self::Screen(settings) => settings.replicates.get(),
         }
     }
 
@@ -75,6 +88,7 @@ impl Experiment {
             Self::Memory(settings) => settings.rounds = rounds,
             Self::Reconnect(settings) => settings.rounds = rounds,
             Self::Wire(settings) => settings.rounds = rounds,
+            Self::Screen(settings) => settings.set_rounds(rounds),
         }
     }
 
@@ -90,6 +104,7 @@ impl Experiment {
         match self {
             Self::Latency(settings) => Some(settings.warm_up()),
             Self::Throughput(settings) => Some(settings.warm_up()),
+            Self::Screen(settings) => Some(settings.warm_up()),
             Self::Memory(_) | Self::Reconnect(_) | Self::Wire(_) => None,
         }
     }
@@ -102,6 +117,7 @@ impl Experiment {
             Self::Memory(settings) => settings.trial_seconds(),
             Self::Reconnect(settings) => settings.trial_seconds(),
             Self::Wire(settings) => settings.trial_seconds(),
+            Self::Screen(settings) => settings.trial_seconds(),
         }
     }
 
@@ -113,6 +129,7 @@ impl Experiment {
             Self::Memory(settings) => settings.connections(),
             Self::Reconnect(settings) => settings.subscribers.get(),
             Self::Wire(settings) => settings.subscribers.get(),
+            Self::Screen(settings) => settings.connections(),
         }
     }
 
@@ -124,6 +141,7 @@ impl Experiment {
             Self::Memory(settings) => settings.describe(),
             Self::Reconnect(settings) => settings.describe(),
             Self::Wire(settings) => settings.describe(),
+            Self::Screen(settings) => settings.describe(),
         }
     }
 
@@ -138,6 +156,7 @@ impl Experiment {
             Self::Memory(settings) => settings.measure(bench).await,
             Self::Reconnect(settings) => settings.measure(bench).await,
             Self::Wire(settings) => settings.measure(bench).await,
+            Self::Screen(settings) => settings.measure(bench).await,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     recorder::{Recorder, quantile_ms},
     subscriber::Outcome,
     validity::Evidence,
-    warm_up::{self, WarmUp, take_median_ns},
+    warm_up::{self, WarmUp},
     window::{Window, observe},
 };
 
@@ -197,7 +197,7 @@ impl Settings {
         audience.grow(bench, &server, subscribers, |_| false).await;
         server.command(Command::Feed { rate }).await?;
         let start_ns = match warming {
-            Warming::UntilSettled => self.warm(bench, &audience).await,
+            Warming::UntilSettled => audience.settle(bench, self.warm_up()).await,
             Warming::Briefly => now_ns() + SEARCH_WARM_UP.nanos(),
         };
         let end_ns = start_ns + window_s.nanos();
@@ -218,17 +218,6 @@ impl Settings {
             outcomes,
             owed,
         })
-    }
-
-    /// Watches the feed, which has just begun, until it has settled; when the window opens.
-    async fn warm(&self, bench: &mut Bench, audience: &Audience) -> u64 {
-        let begun_ns = now_ns();
-        *audience.recorder() = Recorder::new(begun_ns..u64::MAX);
-        let median_ns = || take_median_ns(&mut audience.recorder());
-        let pacer = bench.pacer.clone();
-        let warmed = self.warm_up().watch(&pacer, begun_ns, median_ns).await;
-        warmed.report(bench);
-        warmed.opens_ns
     }
 
     fn report(&self, bench: &mut Bench, measured: &Measured) -> Result<(), Broken> {

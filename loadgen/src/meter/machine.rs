@@ -46,6 +46,24 @@ pub fn congestion_control() -> Option<String> {
     line("/proc/sys/net/ipv4/tcp_congestion_control")
 }
 
+/// The default congestion control, and another that any process may choose; none where there is but one.
+pub fn congestion_controls() -> Option<[String; 2]> {
+    let own = congestion_control()?;
+    let other = other_of(
+        &own,
+        words("/proc/sys/net/ipv4/tcp_allowed_congestion_control"),
+    )?;
+    Some([own, other])
+}
+
+/// Cubic, which most servers have, where it is another; else the first that is.
+fn other_of(own: &str, offered: Vec<String>) -> Option<String> {
+    let mut others: Vec<_> = offered.into_iter().filter(|name| name != own).collect();
+    // Stable: what comes first otherwise stays first.
+    others.sort_by_key(|name| name != "cubic");
+    others.into_iter().next()
+}
+
 /// Whether the kernel can delay and lose packets on request: its module `sch_netem` is loaded, built in, or
 /// there to be loaded.
 pub fn netem() -> bool {
@@ -199,6 +217,22 @@ mod tests {
         assert_eq!(parsed(text, 10), Some(times(5, 2, 1)));
         assert_eq!(parsed(text, 0), None, "offline");
         assert_eq!(parsed("cpu0 1 2 3\n", 0), None, "a kernel that tells less");
+    }
+
+    #[test]
+    fn another_congestion_control_is_one_that_most_servers_have_or_else_the_first() {
+        let other = |own, offered: &[&str]| {
+            other_of(own, offered.iter().map(|&name| name.to_owned()).collect())
+        };
+        assert_eq!(
+            other("bbr", &["reno", "bbr", "cubic"]).as_deref(),
+            Some("cubic")
+        );
+        assert_eq!(
+            other("cubic", &["cubic", "bbr", "reno"]).as_deref(),
+            Some("bbr")
+        );
+        assert_eq!(other("reno", &["reno"]), None);
     }
 
     #[test]

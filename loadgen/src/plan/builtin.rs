@@ -40,7 +40,7 @@ pub struct BuiltIn {
 }
 
 /// All of them.
-pub const BUILT_IN: [BuiltIn; 2] = [
+pub const BUILT_IN: [BuiltIn; 3] = [
     BuiltIn {
         name: "quick",
         what: "SSE and WebSocket, tuned, in every experiment that the answer needs",
@@ -50,6 +50,11 @@ pub const BUILT_IN: [BuiltIn; 2] = [
         name: "full",
         what: "the same with more rounds, the highest sustained rate, and the WebSocket library as it comes",
         plan: full,
+    },
+    BuiltIn {
+        name: "screen",
+        what: "ten knobs at two levels each on SSE and WebSocket, and which of them matters more than the transport",
+        plan: super::screen,
     },
 ];
 
@@ -155,6 +160,7 @@ fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
         experiment,
         arms: arms.iter().map(|&label| label.to_owned()).collect(),
         margins: BTreeMap::new(),
+        design: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plan as the record has it, for readers who do not know the program.
 
-use pushbench_reports::record;
+use pushbench_reports::record::{self, Screen};
 
 use super::{Entry, Plan, claims::claims};
 use crate::experiment::Experiment;
@@ -35,7 +35,10 @@ pub fn plan(plan: &Plan) -> record::Plan {
         notes: plan
             .experiments
             .iter()
-            .filter_map(|entry| note(plan, &entry.experiment))
+            .filter_map(|entry| match &entry.design {
+                Some(design) => Some(of_design(design)),
+                None => note(plan, &entry.experiment),
+            })
             .collect(),
     }
 }
@@ -52,6 +55,7 @@ fn experiment(plan: &Plan, entry: &Entry) -> record::Experiment {
         rounds: entry.experiment.rounds(),
         baseline: plan.baseline.clone(),
         arms: entry.arms.clone(),
+        screen: entry.design.clone(),
         ..described
     }
 }
@@ -77,4 +81,17 @@ fn note(plan: &Plan, experiment: &Experiment) -> Option<String> {
         "{arrivals} The first token is due {delay_ms:.0} ms after the prompt, where real models take 500 to 900 ms: \
          shortened, so that a trial holds many turns."
     ))
+}
+
+/// What the rows are, and what stands behind names that are not a plan file's.
+fn of_design(design: &Screen) -> String {
+    format!(
+        "{} factors at two levels each in {} rows: Plackett and Burman's design of 12 runs, folded over, so that no \
+         factor's effect is mixed with another's or with an interaction of two. Every row is run on both \
+         transports back to back. `library_buffers` is `ws_read_buffer_bytes` (4096, or the library's 131072) on a \
+         WebSocket and `http_buffer_bytes` (8192, or the library's own bound) on HTTP. A factor that one transport \
+         does not have is off there.",
+        design.factors.len(),
+        design.rows.len()
+    )
 }

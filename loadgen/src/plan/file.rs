@@ -93,7 +93,13 @@ fn read(text: &str, name: &str) -> Result<Plan, Flaw> {
         "name, seed, baseline, [[arm]], [latency], [throughput], [memory], [reconnect], [wire]",
     )?;
     if experiments.is_empty() {
-        let names = Experiment::NAMES.map(|name| format!("[{name}]")).join(", ");
+        // A screen's arms are rows of a design, which no file has.
+        let names: Vec<_> = Experiment::NAMES
+            .iter()
+            .filter(|name| **name != "screen")
+            .map(|name| format!("[{name}]"))
+            .collect();
+        let names = names.join(", ");
         return Err(Flaw::at(
             0..0,
             format!("the plan has no experiment: add one or more of {names}"),
@@ -242,6 +248,7 @@ fn experiment<S: DeserializeOwned>(
         })?,
         experiment,
         arms: part,
+        design: None,
     }))
 }
 

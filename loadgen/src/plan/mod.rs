@@ -6,11 +6,12 @@ mod described;
 mod file;
 pub mod looks;
 mod order;
+mod screen;
 mod table;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, sync::Arc};
 
-use pushbench_reports::record::{FORMAT, Facts, Manifest};
+use pushbench_reports::record::{FORMAT, Facts, Manifest, Screen};
 
 use crate::{
     arm::Arm,
@@ -22,6 +23,7 @@ use crate::{
 
 pub use builtin::{BUILT_IN, BuiltIn, full, quick};
 pub use file::{Fault, parse};
+pub use screen::screen;
 
 /// A plan file with every key, commented, valid as it stands.
 pub const EXAMPLE: &str = include_str!("../../plans/example.toml");
@@ -32,7 +34,7 @@ pub const SEED: u64 = 1;
 /// What is to be run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// `quick`, `full`, or the plan file's own.
+    /// `quick`, `full`, `screen`, or the plan file's own.
     pub name: String,
     /// The trial order, the arrivals and the turn lengths follow from it.
     pub seed: u64,
@@ -67,6 +69,8 @@ pub struct Entry {
     pub arms: Vec<String>,
     /// Margins of metrics that the plan sets itself, in place of the experiment's.
     pub margins: BTreeMap<String, f64>,
+    /// Where the arms are no contenders but rows of a screening design, every row's one after the other.
+    pub design: Option<Screen>,
 }
 
 /// Real traffic.
@@ -236,10 +240,27 @@ impl Plan {
             .filter(|arm| entry.arms.contains(&arm.label))
             .collect();
         let place = place.unwrap_or_default() as u32;
-        order::rounds(self.seed, place, &arms, *rounds.end())
-            .filter(|round| rounds.contains(&round.number))
+        let asked = |round: &order::Round<_>| rounds.contains(&round.number);
+        let order: Vec<_> = match entry.design {
+            Some(_) => {
+                let (rows, _) = arms.as_chunks::<2>();
+                let replicates = order::replicates(self.seed, place, rows, *rounds.end());
+                replicates.filter(asked).collect()
+            }
+            None => {
+                let rounds = order::rounds(self.seed, place, &arms, *rounds.end());
+                rounds.filter(asked).collect()
+            }
+        };
+        order
+            .into_iter()
             .map(|round| (experiment.clone(), round))
             .collect()
+    }
+
+    /// Whether arms are rows of a design in some experiment, and nobody is judged.
+    pub fn is_screen(&self) -> bool {
+        self.experiments.iter().any(|entry| entry.design.is_some())
     }
 
     /// Expected seconds of all trials.

@@ -41,6 +41,32 @@ pub fn rounds<T: Clone>(
     })
 }
 
+/// The replicates of a screening design: every row once, shuffled from the plan's seed. The two arms of a row
+/// run back to back, so that nothing but the transport lies between them, and which of them is first
+/// alternates, so that a drift favours neither.
+pub fn replicates<T: Clone>(
+    plan_seed: u64,
+    experiment: u32,
+    rows: &[[T; 2]],
+    replicates: u32,
+) -> impl Iterator<Item = Round<T>> {
+    (1..=replicates).map(move |number| {
+        let mut rows = rows.to_vec();
+        rows.shuffle(&mut random(plan_seed, experiment, number, Purpose::Order));
+        for (row, place) in rows.iter_mut().zip(number..) {
+            if place.is_multiple_of(2) {
+                row.reverse();
+            }
+        }
+        let seed = random(plan_seed, experiment, number, Purpose::Load).next_u64();
+        Round {
+            number,
+            arms: rows.into_iter().flatten().collect(),
+            seed,
+        }
+    })
+}
+
 /// What a random stream is drawn for; each has its own.
 #[derive(Clone, Copy)]
 enum Purpose {
@@ -88,6 +114,30 @@ mod tests {
             let seeds: BTreeSet<_> = order.iter().map(|round| round.seed).collect();
             prop_assert_eq!(seeds.len(), order.len());
         }
+    }
+
+    #[test]
+    fn a_replicate_has_each_row_once_its_arms_together_and_either_of_them_first() {
+        let rows: Vec<_> = (0..24).map(|row| [(row, 's'), (row, 'w')]).collect();
+        let order: Vec<_> = replicates(1, 5, &rows, 3).collect();
+        for round in &order {
+            let (pairs, rest) = round.arms.as_chunks::<2>();
+            assert!(rest.is_empty());
+            let mut seen: Vec<_> = pairs.iter().map(|pair| pair[0].0).collect();
+            assert!(!seen.is_sorted(), "shuffled");
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..24));
+            assert!(pairs.iter().all(|[one, other]| one.0 == other.0));
+            for neighbours in pairs.windows(2) {
+                assert_ne!(neighbours[0][0].1, neighbours[1][0].1, "by turns");
+            }
+        }
+        assert_ne!(order[0].arms, order[1].arms);
+        assert_ne!(order[0].arms[0].1, order[1].arms[0].1, "in replicates too");
+        assert_ne!(order[0].seed, order[1].seed);
+        // A replicate is the same however many there are, and another for another seed.
+        assert_eq!(replicates(1, 5, &rows, 1).collect::<Vec<_>>(), order[..1]);
+        assert_ne!(replicates(2, 5, &rows, 3).collect::<Vec<_>>(), order);
     }
 
     #[test]

@@ -41,7 +41,8 @@ fn with_plan(text: &str) -> tempfile::TempDir {
 #[test]
 fn refuses_what_it_cannot_run_before_anything_is_written() {
     let temp = with_plan(TINY);
-    let cases: [(&[&str], &[&str]); 6] = [
+    let screen = ["--plan", "screen"];
+    let cases: [(&[&str], &[&str]); 10] = [
         (
             &["--only", "latency,speed"],
             &["`speed`", "latency, throughput, memory, reconnect"],
@@ -54,6 +55,22 @@ fn refuses_what_it_cannot_run_before_anything_is_written() {
         (&["--trace", "bad.csv"], &["bad.csv", "line 3"]),
         (&["--out", "full"], &["full is not empty"]),
         (&["--out", "plan.toml"], &["plan.toml is not a directory"]),
+        (
+            &[&screen[..], &["--until-decided"]].concat(),
+            &["--until-decided", "rows of a design"],
+        ),
+        (
+            &[&screen[..], &["--against", "plan.toml"]].concat(),
+            &["--against", "rows of a design"],
+        ),
+        (
+            &[&screen[..], &["--fail-on", "worse"]].concat(),
+            &["--fail-on", "rows of a design"],
+        ),
+        (
+            &[&screen[..], &["--only", "latency"]].concat(),
+            &["`latency`", "use one or more of screen"],
+        ),
     ];
     fs::create_dir_all(temp.path().join("full")).unwrap();
     fs::write(temp.path().join("full/kept"), "kept").unwrap();

@@ -58,6 +58,7 @@ fn what_is_left_out_has_its_default() {
             experiment: Experiment::Memory(Default::default()),
             arms: vec!["ws-h1".into(), "again".into()],
             margins: Default::default(),
+            design: None,
         }]
     );
 }

@@ -74,6 +74,7 @@ impl Audience {
             let subscriber = Subscriber {
                 number: (!self.strangers).then_some(number),
                 resume: resume(number),
+                connector: self.template.connector.of_another_client(),
                 ..self.template.clone()
             };
             self.subscribers.spawn(subscriber.run());

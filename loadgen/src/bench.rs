@@ -23,6 +23,7 @@ use pushbench_server::{
     hub::FEED,
     pacer::Pacer,
     sys,
+    tls::Identity,
 };
 
 use crate::{
@@ -67,6 +68,8 @@ pub struct Bench {
     site: Site,
     scratch: tempfile::TempDir,
     epoch: u32,
+    /// Of all its servers, if they speak TLS: who trusts the first trusts those that follow.
+    identity: Option<Identity>,
 }
 
 /// The experiment itself is broken; nothing was measured.
@@ -133,6 +136,10 @@ impl Bench {
     ) -> Result<Self, Broken> {
         let scratch = tempfile::tempdir().map_err(Broken::io("create a temporary directory"))?;
         let pacer = Pacer::start().map_err(Broken::io("start the generator's pacer"))?;
+        let identity = arm.factors.tls.then(|| Identity::throwaway(&[]));
+        let identity = identity.transpose().map_err(|unusable| {
+            Broken::io("give the server an identity")(io::Error::other(unusable))
+        })?;
         Ok(Self {
             arm,
             seed,
@@ -143,6 +150,7 @@ impl Bench {
             site,
             scratch,
             epoch: 0,
+            identity,
         })
     }
 
@@ -200,6 +208,7 @@ impl Bench {
             connections: connections as usize,
             retry_ms: retry.as_millis() as u64,
             factors: self.arm.factors.clone(),
+            identity: self.identity.clone(),
             cores: self.site.server_cores.clone(),
             counters: self.scratch.path().join(format!("counters-{}", self.epoch)),
             faults: self.faults.clone(),

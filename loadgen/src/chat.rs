@@ -127,7 +127,8 @@ impl Crowd {
     /// Nobody yet.
     pub fn new(bench: &Bench, server: &ServerProcess) -> Self {
         Self {
-            connector: bench.connector(server),
+            // Turns that open a connection are those of users who have not been here.
+            connector: bench.connector(server).without_resumption(),
             envelope: bench.arm.factors.envelope,
             idle: Arc::default(),
             turns: JoinSet::new(),

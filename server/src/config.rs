@@ -6,6 +6,7 @@ use crate::{
     contract::{event_id::EventId, factors::Factors},
     faults::Faults,
     limits::Limits,
+    tls::Identity,
 };
 
 /// Everything that can be set.
@@ -29,6 +30,8 @@ pub struct Config {
     pub feed_rate: Option<f64>,
     /// The knobs that are compared; the envelope is the feed's.
     pub factors: Factors,
+    /// What proves who the server is where `factors.tls` is on; none has it make its own.
+    pub identity: Option<Identity>,
     /// From one event of the articles' demo to the next: a second, as published.
     pub articles_period: Duration,
     /// What is done wrong on purpose, for a calibration; none otherwise.
@@ -47,6 +50,7 @@ impl Default for Config {
             previous: None,
             feed_rate: None,
             factors: Factors::default(),
+            identity: None,
             articles_period: Duration::from_secs(1),
             faults: Faults::default(),
         }

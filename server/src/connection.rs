@@ -7,7 +7,7 @@ use std::{
     os::fd::AsFd,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -26,6 +26,7 @@ use crate::{
     meters::Meters,
     progress::Streams,
     sys,
+    tls::Session,
 };
 
 /// A connection, shared by its [`Io`], the handlers that stream on it and the [`Register`].
@@ -41,6 +42,8 @@ pub struct Connection {
     stall_ended: AtomicBool,
     /// Whether several streams may share it.
     carries_streams: AtomicBool,
+    /// What a TLS handshake came to.
+    session: OnceLock<Session>,
 }
 
 impl Connection {
@@ -54,6 +57,17 @@ impl Connection {
     /// The socket, to read options and counts from.
     pub fn socket(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// The TLS session above the socket, if there is one.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.get()
+    }
+
+    /// A TLS handshake came to this.
+    pub(crate) fn secured(&self, session: Session) {
+        // There is one handshake a connection.
+        let _ = self.session.set(session);
     }
 
     /// Since when the socket refuses bytes ([`now_ns`]), if it does.
@@ -213,6 +227,7 @@ impl Register {
             stalled_since: AtomicU64::new(0),
             stall_ended: AtomicBool::new(false),
             carries_streams: AtomicBool::new(false),
+            session: OnceLock::new(),
         });
         let slot = self.lock().insert(connection.clone());
         Io {

@@ -21,6 +21,7 @@ use crate::{
     faults::{Faults, Truth},
     limits::Limits,
     shared::Shared,
+    tls::Identity,
 };
 
 /// First line in: what to start.
@@ -39,6 +40,10 @@ pub struct Launch {
     pub retry_ms: u64,
     /// The knobs that are compared; the envelope is the feed's.
     pub factors: Factors,
+    /// What proves who it is, where the factors have TLS: the parent's, so that clients trust each of the
+    /// servers that it starts one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// Cores to run on, one worker each; empty leaves the choice to the kernel.
     pub cores: Vec<usize>,
     /// File of the counters, created by the parent.
@@ -65,6 +70,7 @@ impl Launch {
             epoch: self.epoch,
             previous: self.previous,
             factors: self.factors.clone(),
+            identity: self.identity.clone(),
             faults: self.faults.clone(),
             ..Config::default()
         }
@@ -262,6 +268,7 @@ fn stats(shared: &Shared) -> Stats {
     if let Some(connection) = live.first() {
         let socket = connection.socket();
         let read_back = [
+            ("tls", Some(connection.session().map_or_else(|| "false".to_owned(), ToString::to_string))),
             ("nodelay", socket.nodelay().map(|on| on.to_string()).ok()),
             (
                 "send_buffer_bytes",

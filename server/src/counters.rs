@@ -39,6 +39,9 @@ counters! {
     FailedAccepts = "failed_accepts",
     /// Connections ended by hyper before a response: incomplete, too large or malformed heads.
     RefusedHeaders = "refused_headers",
+    /// TLS handshakes that failed: something else was spoken, the certificate was not trusted, no protocol was
+    /// in common, or they did not end in time.
+    RefusedHandshakes = "refused_handshakes",
     /// Bodies or WebSocket messages that were too large or unreadable.
     RefusedBodies = "refused_bodies",
     /// Well-formed asks that a bound or a rule refused.

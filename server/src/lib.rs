@@ -23,5 +23,6 @@ mod serving;
 pub mod shared;
 pub mod source;
 pub mod sys;
+pub mod tls;
 pub mod transport;
 pub mod turns;

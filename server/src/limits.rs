@@ -15,7 +15,8 @@ pub struct Limits {
     /// caps it.
     pub backlog: u32,
     /// Time for a request's head to be complete, from the connection's first byte, which has as long, or
-    /// the last response's end; over HTTP/2, until the first request (`refused_headers`). Ten seconds is a slow phone, not a patient attacker.
+    /// the last response's end; over HTTP/2, until the first request (`refused_headers`); and for a TLS
+    /// handshake before all that (`refused_handshakes`). Ten seconds is a slow phone, not a patient attacker.
     pub header_time: Duration,
     /// Streams that one HTTP/2 connection may have open at once; a client that was told opens no more, and
     /// one that does is answered by the library with REFUSED_STREAM (no counter of ours). The library's 200

@@ -20,8 +20,9 @@ use crate::{
     meters::Meters,
     pacer::Pacer,
     routes,
-    serving::serve_clear,
+    serving::{serve_clear, serve_secured},
     shared::Shared,
+    tls::{Acceptor, Identity, Unusable},
     turns::Turns,
 };
 
@@ -31,6 +32,8 @@ pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    /// None in clear text.
+    tls: Option<Acceptor>,
 }
 
 /// The server could not start.
@@ -52,6 +55,9 @@ pub enum StartError {
     /// Faults that cannot be told apart.
     #[error(transparent)]
     Faults(#[from] TooDense),
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] Unusable),
 }
 
 impl Server {
@@ -83,6 +89,7 @@ impl Server {
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
+        let tls = config.factors.tls.then(|| acceptor(&config)).transpose()?;
         let pacer = Pacer::start().map_err(StartError::Pacer)?;
         let meters = Arc::new(Meters::new(counters));
         // The system seeds it, and nobody outside this process can know what is drawn.
@@ -114,6 +121,7 @@ impl Server {
             shared: Arc::new(shared),
             listeners,
             addresses,
+            tls,
         })
     }
 
@@ -125,7 +133,8 @@ impl Server {
     /// Where it is reached by a client of the testbed; none of a server that listens nowhere.
     pub fn endpoint(&self) -> Option<Endpoint> {
         let http = *self.addresses.first()?;
-        Some(Endpoint { http })
+        let certificate = self.tls.as_ref().map(|tls| tls.certificate().clone());
+        Some(Endpoint { http, certificate })
     }
 
     /// What all connections share.
@@ -137,7 +146,10 @@ impl Server {
     /// [`Limits::shutdown`](crate::limits::Limits::shutdown) at most.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self {
-            shared, listeners, ..
+            shared,
+            listeners,
+            tls,
+            ..
         } = self;
         if let Some(rate) = shared.config.feed_rate {
             tokio::spawn(shared.source().feed(shared.feed.clone(), rate));
@@ -149,7 +161,8 @@ impl Server {
         let mut accepting = JoinSet::new();
         let app = routes::router(shared.clone());
         for listener in listeners {
-            accepting.spawn(accept(listener, app.clone(), shared.clone()));
+            let tls = tls.clone();
+            accepting.spawn(accept(listener, tls, app.clone(), shared.clone()));
         }
         stop.await;
         accepting.shutdown().await;
@@ -157,6 +170,20 @@ impl Server {
         shared.stop.send_replace(true);
         wait_for_goodbyes(&shared).await;
         reaper.abort();
+    }
+}
+
+/// With the identity that was handed over, or one of our own.
+fn acceptor(config: &Config) -> Result<Acceptor, Unusable> {
+    match &config.identity {
+        Some(identity) => Acceptor::new(identity),
+        None => {
+            let hosts = config.allow_hosts.iter();
+            let names: Vec<_> = hosts
+                .filter_map(|host| Some(host.split(':').next()?.to_owned()))
+                .collect();
+            Acceptor::new(&Identity::throwaway(&names)?)
+        }
     }
 }
 
@@ -190,7 +217,12 @@ async fn wait_for_goodbyes(shared: &Shared) {
         .for_each(|connection| drop(connection.reset()));
 }
 
-async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Acceptor>,
+    app: Router,
+    shared: Arc<Shared>,
+) {
     // Out of open files, accepting fails at once and for as long as it lasts: pause, do not spin.
     const PAUSE: Duration = Duration::from_millis(50);
     let counters = &shared.meters.counters;
@@ -211,7 +243,11 @@ async fn accept(listener: TcpListener, app: Router, shared: Arc<Shared>) {
                     tracing::debug!(%error, "the connection was gone before it was served");
                     continue;
                 }
-                tokio::spawn(serve_clear(io, app.clone(), shared.clone()));
+                let (app, shared) = (app.clone(), shared.clone());
+                match tls.clone() {
+                    None => tokio::spawn(serve_clear(io, app, shared)),
+                    Some(tls) => tokio::spawn(serve_secured(io, tls, app, shared)),
+                };
             }
             Err(error) => {
                 counters.count(Counter::FailedAccepts);

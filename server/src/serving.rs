@@ -22,6 +22,7 @@ use crate::{
     connection::{Connection, Io},
     counters::Counter,
     shared::Shared,
+    tls::{Acceptor, NotSecured, Secured},
 };
 
 /// A version of HTTP that is served.
@@ -48,6 +49,30 @@ pub(crate) async fn serve_clear(io: Io, app: Router, shared: Arc<Shared>) {
         Ok(Err(error)) => tracing::debug!(%error, "the connection was gone before it was served"),
         Err(_) => shared.meters.counters.count(Counter::RefusedHeaders),
     }
+}
+
+/// Serves a connection over TLS: shakes hands within the time that a head may take, and then speaks what was
+/// agreed on (ALPN, RFC 7301); HTTP/1.1 with a client that knows nothing of it. In tasks of their own for the
+/// same reason.
+pub(crate) async fn serve_secured(io: Io, tls: Acceptor, app: Router, shared: Arc<Shared>) {
+    let connection = io.connection().clone();
+    let shaken = tokio::select! {
+        shaken = timeout(shared.config.limits.header_time, tls.accept(io)) => shaken,
+        () = shared.stopping() => return,
+    };
+    let reason = match shaken {
+        Ok(Ok(Secured { stream, http2: true })) => {
+            return drop(tokio::spawn(serve_http2(stream, connection, app, shared)));
+        }
+        Ok(Ok(Secured { stream, .. })) => {
+            return drop(tokio::spawn(serve_http1(stream, connection, app, shared)));
+        }
+        Ok(Err(NotSecured::Silent)) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the handshake took too long".to_owned(),
+    };
+    shared.meters.counters.count(Counter::RefusedHandshakes);
+    tracing::debug!(reason, "refused a handshake");
 }
 
 /// What the client speaks, by its first bytes, which stay where they are.

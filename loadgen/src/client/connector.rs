@@ -3,24 +3,33 @@
 
 use std::sync::Arc;
 
-use pushbench_server::contract::{
-    endpoint::Endpoint,
-    factors::Factors,
-    transport::{Http, Transport},
+use pushbench_server::{
+    contract::{
+        endpoint::Endpoint,
+        factors::Factors,
+        transport::{Http, Transport},
+    },
+    tls::Session,
 };
 use tokio::net::TcpStream;
 
 use super::{
-    Counted, Ended, Wire,
+    Ended, Wire,
+    counted::Traffic,
+    dial::{Line, Way},
     h2_connection::{Link, Pool},
     over,
     request::Manner,
     shared,
 };
 
-/// Opens connections of one arm to one server. Clones are the same connector.
+/// Opens connections of one arm to one server, as one client: what it remembers of a TLS session, its next
+/// connection may resume. Clones are the same connector.
 #[derive(Debug, Clone)]
-pub struct Connector(Arc<Target>);
+pub struct Connector {
+    target: Arc<Target>,
+    way: Way,
+}
 
 /// What every connection of a connector has in common.
 #[derive(Debug)]
@@ -49,18 +58,19 @@ impl Target {
 
     /// Scheme, host and port.
     pub(super) fn origin(&self) -> String {
-        let scheme = if self.factors.tls { "https" } else { "http" };
+        let scheme = if self.endpoint.certificate.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.endpoint.http)
     }
 
     /// A seat on a connection that wires share.
     pub(super) async fn link(
         &self,
+        way: &Way,
         named: &'static str,
         settled: bool,
     ) -> Result<Link<TcpStream>, Ended> {
         let streams = self.factors.streams_per_connection;
-        Link::shared(&self.pool, streams, self.endpoint.http, named, settled).await
+        Link::shared(&self.pool, streams, way, named, settled).await
     }
 
     fn shares_connections(&self) -> bool {
@@ -69,30 +79,57 @@ impl Target {
     }
 }
 
+/// An open connection, and what opening it came to.
+pub struct Opened {
+    /// Asked and read.
+    pub wire: Box<dyn Wire>,
+    /// What it has cost since it began to connect, and goes on to cost.
+    pub traffic: Traffic,
+    /// None in clear text.
+    pub session: Option<Session>,
+}
+
 impl Connector {
-    /// Opens nothing yet.
+    /// Opens nothing yet. The endpoint's certificate says whether it speaks TLS.
     pub fn new(transport: Transport, factors: Factors, endpoint: Endpoint) -> Self {
-        Self(Arc::new(Target::new(transport, factors, endpoint)))
+        Self::of(Arc::new(Target::new(transport, factors, endpoint)), true)
+    }
+
+    /// The same that resumes no session: each connection is that of a client which has never been here.
+    #[must_use]
+    pub fn without_resumption(&self) -> Self {
+        Self::of(self.target.clone(), false)
+    }
+
+    /// The same for a client of its own, which has not been here yet.
+    #[must_use]
+    pub fn of_another_client(&self) -> Self {
+        Self::of(self.target.clone(), true)
+    }
+
+    fn of(target: Arc<Target>, resumption: bool) -> Self {
+        let way = Way::to(&target, resumption);
+        Self { target, way }
     }
 
     /// How messages travel.
     pub fn transport(&self) -> Transport {
-        self.0.transport
+        self.target.transport
     }
 
     /// The levels of the arm's factors.
     pub fn factors(&self) -> &Factors {
-        &self.0.factors
+        &self.target.factors
     }
 
     /// Where the server is.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.endpoint
+        &self.target.endpoint
     }
 
     /// Streams a connection now, where wires share connections and one is open.
     pub fn streams_per_connection(&self) -> Option<f64> {
-        let (streams, connections) = self.0.pool.usage();
+        let (streams, connections) = self.target.pool.usage();
         (connections > 0).then(|| streams as f64 / connections as f64)
     }
 
@@ -101,9 +138,28 @@ impl Connector {
     /// # Errors
     /// Why there is none.
     pub async fn connect(&self) -> Result<Box<dyn Wire>, Ended> {
-        if self.0.shares_connections() {
-            return shared(&self.0).await;
+        if self.target.shares_connections() {
+            return shared(&self.target, &self.way).await;
         }
-        over(&self.0, Counted::connect(self.0.endpoint.http).await?).await
+        Ok(self.open().await?.wire)
+    }
+
+    /// Opens a connection of its own, even where wires share some, and says what it takes.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn open(&self) -> Result<Opened, Ended> {
+        Ok(match self.way.dial().await? {
+            Line::Clear(stream) => Opened {
+                traffic: stream.traffic(),
+                wire: over(&self.target, stream).await?,
+                session: None,
+            },
+            Line::Secured(stream, session) => Opened {
+                traffic: stream.traffic(),
+                wire: over(&self.target, stream).await?,
+                session: Some(session),
+            },
+        })
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
     num::NonZeroU32,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -21,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 use super::{
     Ended, Pending,
     counted::{ByteStream, Counted},
+    dial::{Line, Way},
     first_frame::{FirstFrame, Seen},
     head::HEAD_BYTES_MAX,
     hold_path,
@@ -82,7 +82,7 @@ impl<S: ByteStream> Link<S> {
     pub async fn shared(
         pool: &Pool,
         streams: NonZeroU32,
-        server: SocketAddr,
+        way: &Way,
         named: &'static str,
         settled: bool,
     ) -> Result<Self, Ended> {
@@ -91,19 +91,12 @@ impl<S: ByteStream> Link<S> {
         let Open { sender, seen } = shared
             .open
             .get_or_try_init(|| async {
-                let stream = Counted::connect(server).await?;
-                let trips = stream.trips();
-                let opened = open(stream, named, settled).await?;
-                opening = trips.count();
-                let (seen, ended) = (opened.seen.clone(), shared.ended.clone());
-                tokio::spawn(async move {
-                    let end = end_of(opened.connection.await, &seen, named);
-                    ended.send_replace(Some(end));
-                });
-                Ok::<_, Ended>(Open {
-                    sender: opened.sender,
-                    seen: opened.seen,
-                })
+                let (open, trips) = match way.dial().await? {
+                    Line::Clear(stream) => shared.launch(stream, named, settled).await?,
+                    Line::Secured(stream, _) => shared.launch(stream, named, settled).await?,
+                };
+                opening = trips;
+                Ok::<_, Ended>(open)
             })
             .await?;
         Ok(Self {
@@ -355,6 +348,25 @@ impl Pool {
 }
 
 impl Shared {
+    /// On an open byte stream: its frames are moved by a task from now on; and the round trips so far.
+    async fn launch<S: ByteStream>(
+        &self,
+        stream: Counted<S>,
+        named: &'static str,
+        settled: bool,
+    ) -> Result<(Open, u32), Ended> {
+        let trips = stream.trips();
+        let opened = open(stream, named, settled).await?;
+        let opening = trips.count();
+        let (seen, ended) = (opened.seen.clone(), self.ended.clone());
+        tokio::spawn(async move {
+            let end = end_of(opened.connection.await, &seen, named);
+            ended.send_replace(Some(end));
+        });
+        let (sender, seen) = (opened.sender, opened.seen);
+        Ok((Open { sender, seen }, opening))
+    }
+
     fn ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()
     }

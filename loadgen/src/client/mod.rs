@@ -5,6 +5,7 @@ pub mod chunked;
 mod connector;
 mod content;
 mod counted;
+mod dial;
 mod first_frame;
 mod h2_connection;
 mod head;
@@ -14,6 +15,7 @@ mod request;
 mod script_h2;
 mod sse_h1;
 mod stream_h2;
+mod tls;
 mod ws_h1;
 mod ws_h2;
 
@@ -36,12 +38,13 @@ use pushbench_server::contract::{
     transport::Transport,
 };
 
-pub use connector::Connector;
-pub use counted::ByteStream;
+pub use connector::{Connector, Opened};
+pub use counted::{ByteStream, RoundTrips, Traffic};
 pub use memory::{Memory, Script};
 
 use connector::Target;
 use counted::Counted;
+use dial::Way;
 use h2_connection::Link;
 
 /// The read buffer of a connection on every transport. The WebSocket library clears its buffer at each
@@ -121,14 +124,14 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
 }
 
 /// On a stream of a connection that wires share.
-async fn shared(target: &Target) -> Result<Box<dyn Wire>, Ended> {
+async fn shared(target: &Target, way: &Way) -> Result<Box<dyn Wire>, Ended> {
     Ok(match target.transport {
         Transport::WsH2 => {
-            let link = target.link(ws_h2::PATH, true).await?;
+            let link = target.link(way, ws_h2::PATH, true).await?;
             Box::new(ws_h2::WsH2::connect(link, target).await?)
         }
         _ => {
-            let link = target.link(stream_h2::path(target.manner()), false).await?;
+            let link = target.link(way, stream_h2::path(target.manner()), false).await?;
             Box::new(stream_h2::StreamH2::new(link, target))
         }
     })

@@ -2,10 +2,14 @@
 
 mod child;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context, bail};
-use pushbench_server::{config::Config, counters::Counters, limits::Limits, server::Server};
+use pushbench_server::{
+    config::Config, contract::certificate::Certificate, counters::Counters, limits::Limits,
+    server::Server,
+};
+use tempfile::NamedTempFile;
 use url::Url;
 
 use super::{note, say, stop_signal};
@@ -21,6 +25,11 @@ pub struct Serve {
     /// Allow addresses that other machines can reach
     #[arg(long)]
     public: bool,
+
+    /// Speak TLS 1.3 and nothing else, by a certificate that is made now for localhost, its addresses and
+    /// every --allow-host; the file to trust it by (`curl --cacert FILE`) is printed, and gone with the server
+    #[arg(long)]
+    tls: bool,
 
     /// Let pages of this origin, such as `https://example.org`, open a WebSocket
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
@@ -80,6 +89,7 @@ impl Serve {
             feed_rate: Some(FEED_RATE),
             ..Config::default()
         };
+        config.factors.tls = self.tls;
         if !self.listen.is_empty() {
             config.listen = self.listen;
         }
@@ -91,9 +101,12 @@ impl Serve {
             Some(address) if !self.public => bail!(
                 "{address} can be reached from other machines: listen on 127.0.0.1, or add --public if that is meant"
             ),
-            Some(address) => note(&format!(
-                "warning: {address} can be reached from other machines; there is no password and no encryption"
-            )),
+            Some(address) => {
+                let lack = if self.tls { "" } else { " and no encryption" };
+                note(&format!(
+                    "warning: {address} can be reached from other machines; there is no password{lack}"
+                ));
+            }
             None => {}
         }
         raise_open_files();
@@ -110,15 +123,34 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let counters = Counters::private().context("cannot allocate the counters")?;
     let server = Server::bind(config, counters).await?;
+    let certificate = server.endpoint().and_then(|endpoint| endpoint.certificate);
+    let scheme = if certificate.is_some() { "https" } else { "http" };
     let urls = server
         .addresses()
         .iter()
-        .map(|address| format!("http://{address}\n"))
+        .map(|address| format!("{scheme}://{address}\n"))
         .collect::<String>();
-    let urls = urls.trim_end();
-    say(&format!("{urls}{OFFERS}Ctrl-C stops.\n"))?;
+    // Gone when this returns.
+    let file = certificate.as_ref().map(certificate_file).transpose()?;
+    let trust = file.as_ref().map_or_else(String::new, |file| {
+        format!("certificate: {}\n", file.path().display())
+    });
+    let head = format!("{urls}{trust}");
+    say(&format!("{}{OFFERS}Ctrl-C stops.\n", head.trim_end()))?;
     server.run(stop).await;
     Ok(())
+}
+
+/// The certificate in a file that other programs can be told to trust.
+fn certificate_file(certificate: &Certificate) -> anyhow::Result<NamedTempFile> {
+    let file = tempfile::Builder::new()
+        .prefix("pushbench-")
+        .suffix(".pem")
+        .tempfile();
+    let mut file = file.context("cannot create a file for the certificate")?;
+    file.write_all(certificate.pem().as_bytes())
+        .context("cannot write the certificate")?;
+    Ok(file)
 }
 
 /// An origin as a browser sends it; one written otherwise would never match.

@@ -1,11 +1,20 @@
 //! `pushbench serve`: what it says, where it refuses to listen, how it ends.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
+    path::Path,
     process::{Child, Stdio},
 };
 
+use pushbench::client::Connector;
+use pushbench_server::contract::{
+    ask::{Ask, FeedAsk},
+    endpoint::Endpoint,
+    factors::Factors,
+    transport::Transport,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{finish, pushbench, refusal};
@@ -55,6 +64,33 @@ fn says_what_it_offers_and_ends_streams_properly_at_a_signal() {
             assert!(offers.contains(offer), "{offers}");
         }
     }
+}
+
+#[test]
+fn speaks_tls_by_a_certificate_in_a_file_that_goes_with_it() {
+    let (mut server, mut out, url) = serve(&["--listen", "127.0.0.1:0", "--tls"]);
+    let address: SocketAddr = url.strip_prefix("https://").unwrap().parse().unwrap();
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let file = Path::new(line.strip_prefix("certificate: ").unwrap().trim());
+    let pem = fs::read_to_string(file).unwrap();
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let endpoint = Endpoint {
+        certificate: serde_json::from_value(base64.into()).unwrap(),
+        ..Endpoint::from(address)
+    };
+    let connector = Connector::new(Transport::SseH1, Factors::default(), endpoint);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let ask = Ask::Feed(FeedAsk::default());
+        connector.connect().await.unwrap().ask(&ask).await.unwrap();
+    });
+    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    assert!(!file.exists(), "{}", file.display());
 }
 
 #[test]

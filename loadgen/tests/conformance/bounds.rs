@@ -5,16 +5,16 @@ use std::time::Duration;
 use pushbench::client::{self, Ended};
 use pushbench_server::{
     config::Config,
-    contract::{ask::Ask, clock::now_ns, notice::Notice, transport::Transport},
+    contract::{ask::Ask, clock::now_ns, notice::Notice},
     counters::Counter,
     limits::Limits,
 };
 
-use super::support::{Client, Heard, books, chat, feed, start, until};
+use super::support::{Client, Heard, books, chat, everywhere, feed, start, until};
 
 #[tokio::test]
 async fn a_reader_that_was_overrun_is_told_how_much_and_the_books_balance() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let limits = Limits {
             feed_history: 8,
             ..Limits::default()
@@ -55,7 +55,7 @@ async fn a_reader_that_was_overrun_is_told_how_much_and_the_books_balance() {
 
 #[tokio::test]
 async fn a_connection_beyond_the_bound_ends_and_does_not_hang() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let limits = Limits {
             connections: 1,
             ..Limits::default()
@@ -68,7 +68,7 @@ async fn a_connection_beyond_the_bound_ends_and_does_not_hang() {
         let mut first = Client::connect(transport, &server).await;
         first.ask(&feed(None)).await;
         let second = super::support::soon("an end", async {
-            client::connect(transport, server.address)
+            client::connect(transport, server.endpoint.clone())
                 .await?
                 .ask(&feed(None))
                 .await
@@ -84,7 +84,7 @@ async fn a_connection_beyond_the_bound_ends_and_does_not_hang() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_gave_up_between_turns_ends_and_does_not_hang() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let mut client = Client::connect(transport, &server).await;
         client.ask(&Ask::Chat(chat(2))).await;

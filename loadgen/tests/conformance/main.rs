@@ -18,3 +18,4 @@ mod refusal;
 mod resume;
 mod sharing;
 mod support;
+mod tls;

@@ -6,13 +6,12 @@ use pushbench_server::{
         ask::{Ask, ChatAsk},
         factors::Factors,
         message::Envelope,
-        transport::Transport,
     },
     control::Command,
     corpus,
 };
 
-use super::support::{Client, chat, feed, start};
+use super::support::{Client, chat, everywhere, feed, start};
 
 /// Texts that framing, line ends, decoding or trimming could harm.
 fn awkward() -> Vec<String> {
@@ -65,7 +64,7 @@ fn awkward() -> Vec<String> {
 
 #[tokio::test]
 async fn awkward_texts_survive_byte_for_byte() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         for feed_envelope in [Envelope::Minimal, Envelope::OpenAi] {
             let server = start(Config {
                 factors: Factors {
@@ -100,7 +99,7 @@ async fn a_turn_has_the_same_text_in_both_envelopes_on_every_transport() {
     let expected: String = corpus::stream(ChatAsk::default().language, 7)
         .take(200)
         .collect();
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let mut client = Client::connect(transport, &server).await;
         for envelope in [Envelope::OpenAi, Envelope::Minimal] {

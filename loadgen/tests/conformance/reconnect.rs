@@ -22,7 +22,7 @@ use pushbench_server::{
 };
 use tokio::task::JoinSet;
 
-use super::support::{Running, books, soon, start, start_at, until};
+use super::support::{Running, books, everywhere, levelled, soon, start, start_at, until};
 
 /// Short, so that a test is; longer than a cut takes to be noticed on an idle machine, though nothing
 /// depends on it.
@@ -113,7 +113,7 @@ async fn cut_all(server: &Running) {
 
 #[tokio::test]
 async fn what_is_published_between_cut_and_return_is_lost_without_resume_and_only_then() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(config()).await;
         let audience = Audience::join(transport, &server.endpoint, true).await;
         server.publish(1..=3).await;
@@ -155,7 +155,7 @@ async fn what_is_published_between_cut_and_return_is_lost_without_resume_and_onl
 
 #[tokio::test]
 async fn cuts_at_any_moment_of_a_running_feed_leave_the_books_balanced() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(config()).await;
         let audience = Audience::join(transport, &server.endpoint, true).await;
         server.command(Command::Feed { rate: 2_000.0 }).await;
@@ -181,7 +181,7 @@ async fn cuts_at_any_moment_of_a_running_feed_leave_the_books_balanced() {
 
 #[tokio::test]
 async fn losses_past_history_are_lost_with_resume_too_and_the_books_know() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let limits = Limits {
             feed_history: 3,
             ..Limits::default()
@@ -207,7 +207,7 @@ async fn losses_past_history_are_lost_with_resume_too_and_the_books_know() {
 
 #[tokio::test]
 async fn who_may_not_come_back_gives_up_and_says_why() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(config()).await;
         let audience = Audience::join(transport, &server.endpoint, false).await;
         server.publish(1..=1).await;
@@ -223,7 +223,7 @@ async fn who_may_not_come_back_gives_up_and_says_why() {
 
 #[tokio::test]
 async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let first = Mortal::start();
         let audience = Audience::join(transport, &first.endpoint, true).await;
         first.publish(5);
@@ -302,7 +302,7 @@ impl Mortal {
             .unwrap();
         let config = Config {
             listen: vec![([127, 0, 0, 1], 0).into()],
-            ..config()
+            ..levelled(config())
         };
         let (started, wait) = std::sync::mpsc::channel();
         runtime.spawn(async move {

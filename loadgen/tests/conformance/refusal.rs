@@ -14,12 +14,12 @@ use pushbench_server::{
 
 use super::{
     plain,
-    support::{Client, Heard, Running, chat, feed, start, until},
+    support::{Client, Heard, Running, chat, everywhere, feed, start, until},
 };
 
 #[tokio::test]
 async fn turns_too_long_are_refused_and_the_connection_lives_on() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let mut client = Client::connect(transport, &server).await;
         let hours = ChatAsk {
@@ -45,7 +45,7 @@ async fn turns_too_long_are_refused_and_the_connection_lives_on() {
 
 #[tokio::test]
 async fn more_turns_or_subscribers_than_allowed_are_refused() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let limits = Limits {
             turns: 1,
             known_subscribers: 1,
@@ -89,7 +89,7 @@ async fn more_turns_or_subscribers_than_allowed_are_refused() {
 
 #[tokio::test]
 async fn a_second_ask_never_mixes_with_a_stream_that_runs() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let mut client = Client::connect(transport, &server).await;
         let slow = ChatAsk {

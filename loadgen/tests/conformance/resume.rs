@@ -6,14 +6,13 @@ use pushbench_server::{
         ask::{Ask, ChatAsk},
         event_id::EventId,
         notice::Notice,
-        transport::Transport,
     },
     corpus,
     counters::Counter,
     limits::Limits,
 };
 
-use super::support::{Client, Heard, Running, books, chat, feed, start, until};
+use super::support::{Client, Heard, Running, books, chat, everywhere, feed, start, until};
 use pushbench::client::Ended;
 
 /// Resets every connection from the server's side, and waits until the client has seen it.
@@ -32,7 +31,7 @@ async fn cut(server: &Running, client: &mut Client) {
 
 #[tokio::test]
 async fn a_turn_goes_on_after_a_cut_without_loss_or_repeat() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let ask = ChatAsk {
             token_gap_us: 500,
@@ -80,7 +79,7 @@ async fn a_turn_goes_on_after_a_cut_without_loss_or_repeat() {
 
 #[tokio::test]
 async fn a_turn_that_finished_meanwhile_is_read_to_its_end_and_then_refused() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let mut client = Client::connect(transport, &server).await;
         let ask = ChatAsk {
@@ -110,7 +109,7 @@ async fn a_turn_that_finished_meanwhile_is_read_to_its_end_and_then_refused() {
 
 #[tokio::test]
 async fn the_feed_goes_on_after_a_cut_without_loss_or_repeat() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let server = start(Config::default()).await;
         let mut client = Client::connect(transport, &server).await;
         client.ask(&feed(None)).await;
@@ -132,7 +131,7 @@ async fn the_feed_goes_on_after_a_cut_without_loss_or_repeat() {
 
 #[tokio::test]
 async fn what_history_no_longer_holds_is_said_and_counted_as_lost() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let limits = Limits {
             feed_history: 4,
             ..Limits::default()
@@ -162,7 +161,7 @@ async fn what_history_no_longer_holds_is_said_and_counted_as_lost() {
 
 #[tokio::test]
 async fn an_id_of_another_epoch_joins_the_feed_live_and_closes_the_old_books() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let old = |seq| EventId {
             epoch: 1,
             stream: 0,
@@ -196,7 +195,7 @@ async fn an_id_of_another_epoch_joins_the_feed_live_and_closes_the_old_books() {
 
 #[tokio::test]
 async fn turns_that_are_not_held_are_refused() {
-    for transport in Transport::ALL {
+    for transport in everywhere() {
         let limits = Limits {
             retained_turns: 1,
             ..Limits::default()

@@ -1,6 +1,13 @@
 //! A server in this process, and a client that hears one thing after the other.
 
-use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use pushbench::{
     client::{Connector, Ended, Wire},
@@ -22,6 +29,7 @@ use pushbench_server::{
     counters::{Counter, Counters},
     server::Server,
     shared::Shared,
+    tls::Identity,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -44,6 +52,48 @@ pub async fn until(what: &str, done: impl Fn() -> bool) {
     soon(what, looks).await;
 }
 
+thread_local! {
+    /// Whether the servers of this test speak TLS now.
+    static TLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Every transport, in clear text and then over TLS: the servers that are started meanwhile are such.
+pub fn everywhere() -> impl Iterator<Item = Transport> {
+    let transports = Transport::ALL.into_iter();
+    let levels = transports.flat_map(|transport| [(transport, false), (transport, true)]);
+    let cases = levels.filter_map(|(transport, tls)| {
+        let factors = Factors {
+            tls,
+            ..Factors::default()
+        };
+        // For whoever looks, and for a case that fails.
+        match factors.misfit(transport) {
+            None => eprintln!("{transport}, tls = {tls}"),
+            Some(misfit) => {
+                eprintln!("does not apply: {misfit}");
+                return None;
+            }
+        }
+        TLS.set(tls);
+        Some(transport)
+    });
+    // The next test may be on the same thread.
+    cases.chain(std::iter::from_fn(|| {
+        TLS.set(false);
+        None
+    }))
+}
+
+/// The same configuration at the level of TLS that is being tested. All servers of a process are the same to
+/// their clients, as those of a trial are.
+pub fn levelled(mut config: Config) -> Config {
+    static IDENTITY: OnceLock<Identity> = OnceLock::new();
+    let identity = IDENTITY.get_or_init(|| Identity::throwaway(&[]).unwrap());
+    config.factors.tls |= TLS.get();
+    config.identity.get_or_insert_with(|| identity.clone());
+    config
+}
+
 /// A server that serves.
 pub struct Running {
     pub address: SocketAddr,
@@ -61,7 +111,7 @@ pub async fn start(config: Config) -> Running {
 pub async fn start_at(address: SocketAddr, config: Config) -> Running {
     let config = Config {
         listen: vec![address],
-        ..config
+        ..levelled(config)
     };
     let counters = Counters::private().unwrap();
     let server = Server::bind(config, counters).await.unwrap();

@@ -1,6 +1,7 @@
 //! All that crosses the wire, shared by the server and its clients so that neither can drift.
 
 pub mod ask;
+pub mod certificate;
 pub mod clock;
 pub mod endpoint;
 pub mod event;

@@ -374,6 +374,7 @@ fn a_launch_without_faults_is_one_that_an_older_build_reads() {
         connections: 1,
         retry_ms: 1,
         factors: Factors::default(),
+        identity: None,
         cores: Vec::new(),
         counters: "counters".into(),
         faults,

@@ -72,7 +72,8 @@ pub struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, value: u64) {
+    /// One value more.
+    pub(crate) fn add(&mut self, value: u64) {
         self.sum += value;
         self.count += 1;
     }

@@ -66,6 +66,8 @@ pub enum Evidence {
         /// As they say.
         noticed: u64,
     },
+    /// Starts that should have resumed a TLS session and did not.
+    Unresumed(u64),
     /// Turns that had no proper end.
     FailedTurns {
         /// How many.
@@ -144,6 +146,8 @@ impl Evidence {
             }
             Self::Noticed { outage, asked, noticed } => (noticed != asked)
                 .then(|| format!("{noticed} of {asked} subscribers noticed outage {outage}")),
+            Self::Unresumed(count) => (*count > 0)
+                .then(|| format!("{count} starts resumed no TLS session, and were to")),
             Self::FailedTurns { count, first } => {
                 (*count > 0).then(|| format!("{count} turns failed, the first: {first}"))
             }
@@ -264,6 +268,12 @@ mod tests {
         };
         at_the_edge(failed(0), failed(2), "2 turns failed, the first: reset");
         assert!(Evidence::CutOff("reset".into()).reason().is_some());
+        use Evidence::Unresumed;
+        at_the_edge(
+            Unresumed(0),
+            Unresumed(1),
+            "1 starts resumed no TLS session",
+        );
     }
 
     #[test]

@@ -71,6 +71,10 @@ fn wire() -> Experiment {
     ))
 }
 
+fn setup() -> Experiment {
+    Experiment::Setup(settings(json!({ "starts": 10, "window_s": 0.1 })))
+}
+
 fn screen() -> Experiment {
     Experiment::Screen(settings(json!({
         "first_connections": 22, "connections": 25, "turns": 20, "tokens": 2, "first_token_s": 0.002,
@@ -103,12 +107,23 @@ fn site(directory: &Path) -> Site {
 
 /// Runs a trial of the experiment over each transport and looks at what all records have in common.
 async fn over_all(experiment: Experiment, look: impl Fn(Transport, &Record)) {
+    over_all_at(false, experiment, look).await;
+}
+
+/// The same with TLS below, where it can be.
+async fn over_all_at(tls: bool, experiment: Experiment, look: impl Fn(Transport, &Record)) {
     for transport in Transport::ALL {
+        let mut arm = arm(transport);
+        arm.factors.tls = tls;
+        if let Some(misfit) = arm.factors.misfit(transport) {
+            eprintln!("does not apply: {misfit}");
+            continue;
+        }
         let directory = tempfile::tempdir().unwrap();
         let trial = Trial {
             number: 7,
             experiment: experiment.clone(),
-            arm: arm(transport),
+            arm,
             round: 1,
             seed: 3,
             trace: None,
@@ -153,6 +168,8 @@ fn check(trial: &Trial, record: &Record, directory: &Path) {
         "read back, not as asked"
     );
     assert_eq!(effective("envelope"), Some("openai"));
+    let tls = effective("tls").unwrap();
+    assert_eq!(tls.starts_with("TLSv1_3 "), trial.arm.factors.tls, "{tls}");
 
     let name = format!("records/0007-{}-round-1.json", trial.experiment.name());
     let written = fs::read(directory.join(name)).unwrap();
@@ -422,6 +439,70 @@ async fn a_screen_measures_all_of_its_metrics_on_one_server() {
         let bytes = record.metrics["bytes_per_message"].unwrap();
         assert!((200.0..400.0).contains(&bytes), "{transport}: {bytes}");
         assert_eq!(record.counters["turns"], 25, "{transport}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn setup_counts_what_each_way_to_begin_takes() {
+    for tls in [false, true] {
+        over_all_at(tls, setup(), |transport, record| {
+            let figure = |name: &str| record.metrics[name];
+            // Connect, upgrade where there is one, ask; TLS 1.3 shakes hands in one, resumed or not.
+            let cold = match transport {
+                Transport::SseH1 => 2.0,
+                Transport::WsH1 => 3.0,
+            };
+            let cold = cold + f64::from(u8::from(tls));
+            assert_eq!(figure("round_trips_cold"), Some(cold), "{transport}");
+            assert_eq!(figure("round_trips_resumed"), tls.then_some(cold));
+            assert_eq!(figure("round_trips_warm"), Some(1.0), "{transport}");
+            let [cold, warm] = ["bytes_cold", "bytes_warm"].map(|name| figure(name).unwrap());
+            assert!(warm > 100.0 && cold > 100.0, "{transport}: {warm}, {cold}");
+            // What makes up a handshake is the certificate, which is not sent again.
+            if tls {
+                let resumed = figure("bytes_resumed").unwrap();
+                assert!(resumed + 200.0 < cold, "{transport}: {resumed}, {cold}");
+            }
+            // Ten samples lie beyond no percentile of ten.
+            assert_eq!(figure("cold_start_ms_p90"), None);
+            assert!(figure("server_cpu_us_per_connection").unwrap() > 0.0);
+            assert!(figure("connections_per_second").unwrap() > 0.0);
+            assert_eq!(record.counters["turns_failed"], 0, "{transport}");
+            // The one that begins, and those that are not recorded among them.
+            let starts = 1 + (5 + 10) * if tls { 3 } else { 2 };
+            let connections = record.counters["connections"];
+            assert_eq!(record.counters["server_turns"], connections + starts);
+            assert_eq!(record.counters["server_refused_handshakes"], 0);
+            assert_eq!(record.books.len(), 1);
+            assert_eq!(total(record).lost, 0, "{transport}");
+            assert!(record.histograms.contains_key("warm_start"));
+            assert_eq!(record.histograms.contains_key("resumed_start"), tls);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn latency_over_tls_is_read_back_and_costs_a_round_trip_more() {
+    over_all_at(true, latency(), |transport, record| {
+        let cold = match transport {
+            Transport::SseH1 => 3.0,
+            Transport::WsH1 => 4.0,
+        };
+        assert_eq!(record.metrics["round_trips_cold"], Some(cold));
+        assert_eq!(record.metrics["round_trips_warm"], Some(1.0));
+        assert_eq!(record.counters["turns_failed"], 0, "{transport}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn over_tls_a_server_that_was_killed_is_trusted_when_it_is_back() {
+    over_all_at(true, reconnect(), |transport, record| {
+        let live = &record.points["live"];
+        assert_eq!(live.last().unwrap()[1], 6.0, "{transport}");
+        assert_eq!(record.metrics["lost_with_resume"], Some(0.0), "{transport}");
     })
     .await;
 }

@@ -47,7 +47,10 @@ enum Then {
 async fn server(answers: &[impl AsRef<[u8]>], then: Then, slow: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().to_vec()).collect();
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().to_vec())
+        .collect();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(converse(stream, answers.clone(), then, slow));

@@ -268,7 +268,14 @@ fn stats(shared: &Shared) -> Stats {
     if let Some(connection) = live.first() {
         let socket = connection.socket();
         let read_back = [
-            ("tls", Some(connection.session().map_or_else(|| "false".to_owned(), ToString::to_string))),
+            (
+                "tls",
+                Some(
+                    connection
+                        .session()
+                        .map_or_else(|| "false".to_owned(), ToString::to_string),
+                ),
+            ),
             ("nodelay", socket.nodelay().map(|on| on.to_string()).ok()),
             (
                 "send_buffer_bytes",

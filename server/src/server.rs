@@ -217,12 +217,7 @@ async fn wait_for_goodbyes(shared: &Shared) {
         .for_each(|connection| drop(connection.reset()));
 }
 
-async fn accept(
-    listener: TcpListener,
-    tls: Option<Acceptor>,
-    app: Router,
-    shared: Arc<Shared>,
-) {
+async fn accept(listener: TcpListener, tls: Option<Acceptor>, app: Router, shared: Arc<Shared>) {
     // Out of open files, accepting fails at once and for as long as it lasts: pause, do not spin.
     const PAUSE: Duration = Duration::from_millis(50);
     let counters = &shared.meters.counters;

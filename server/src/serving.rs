@@ -61,7 +61,10 @@ pub(crate) async fn serve_secured(io: Io, tls: Acceptor, app: Router, shared: Ar
         () = shared.stopping() => return,
     };
     let reason = match shaken {
-        Ok(Ok(Secured { stream, http2: true })) => {
+        Ok(Ok(Secured {
+            stream,
+            http2: true,
+        })) => {
             return drop(tokio::spawn(serve_http2(stream, connection, app, shared)));
         }
         Ok(Ok(Secured { stream, .. })) => {

@@ -234,7 +234,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity);
         Acceptor::new(&identity).unwrap();
         let shown = format!("{identity:?}");
-        assert!(shown.contains("certificate") && !shown.contains("key"), "{shown}");
+        assert!(
+            shown.contains("certificate") && !shown.contains("key"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     experiment::{
         Experiment, latency,
         memory::{self, rungs},
-        reconnect, throughput,
+        reconnect, setup, throughput,
     },
     plan::{self, Plan},
     quantity::{count, rate, rounds, seconds},
@@ -136,6 +136,13 @@ pub(super) fn plan(effort: Effort, seed: u64) -> Plan {
                 };
             }
             // Nothing to scatter, and no pairs: the plan has neither.
+            Experiment::Setup(settings) => {
+                *settings = setup::Settings {
+                    starts: count(10),
+                    window_s: short(0.2, 0.4),
+                    ..Default::default()
+                };
+            }
             Experiment::Wire(_) | Experiment::Screen(_) => {}
         }
         entry.experiment.set_rounds(rounds);

@@ -58,7 +58,11 @@ impl Target {
 
     /// Scheme, host and port.
     pub(super) fn origin(&self) -> String {
-        let scheme = if self.endpoint.certificate.is_some() { "https" } else { "http" };
+        let scheme = if self.endpoint.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://{}", self.endpoint.http)
     }
 

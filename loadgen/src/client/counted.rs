@@ -229,7 +229,10 @@ mod tests {
         client.expect_nothing();
         server.write_all(b"wer").await.unwrap();
         client.read_exact(&mut answer).await.unwrap();
-        assert_eq!((traffic.round_trips.count(), traffic.received_bytes()), (2, 15));
+        assert_eq!(
+            (traffic.round_trips.count(), traffic.received_bytes()),
+            (2, 15)
+        );
     }
 
     #[tokio::test]

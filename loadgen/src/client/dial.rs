@@ -6,12 +6,7 @@ use pushbench_server::{contract::endpoint::Endpoint, tls::Session};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::{
-    Ended,
-    connector::Target,
-    counted::Counted,
-    tls::Tls,
-};
+use super::{Ended, connector::Target, counted::Counted, tls::Tls};
 
 /// How one client opens connections; its clones are the same client, which may resume its own sessions.
 #[derive(Debug, Clone)]

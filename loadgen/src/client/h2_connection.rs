@@ -168,9 +168,8 @@ impl<S: ByteStream> Link<S> {
             let sent = stream.send_data(body, whole);
             sent.map_err(|error| self.failed(&error))?;
         }
-        let response = poll_fn(|cx| {
-            self.poll(cx, |_, cx| Future::poll(Pin::new(&mut response), cx))
-        });
+        let response =
+            poll_fn(|cx| self.poll(cx, |_, cx| Future::poll(Pin::new(&mut response), cx)));
         Ok((response.await?, stream))
     }
 
@@ -197,7 +196,9 @@ impl<S: ByteStream> Link<S> {
         let mut ended = shared.ended.subscribe();
         Some(Box::pin(async move {
             let end = ended.wait_for(Option::is_some).await;
-            end.ok().and_then(|end| end.clone()).unwrap_or(Ended::Closed)
+            end.ok()
+                .and_then(|end| end.clone())
+                .unwrap_or(Ended::Closed)
         }))
     }
 
@@ -276,7 +277,8 @@ async fn open<S: ByteStream>(
 
 /// The end of a connection.
 fn end_of(end: Result<(), h2::Error>, seen: &Seen, named: &'static str) -> Ended {
-    end.err().map_or(Ended::Closed, |error| ended(&error, seen, named))
+    end.err()
+        .map_or(Ended::Closed, |error| ended(&error, seen, named))
 }
 
 fn ended(error: &h2::Error, seen: &Seen, named: &'static str) -> Ended {
@@ -323,7 +325,10 @@ impl Pool {
     /// A connection with fewer wires than it may have, which are as many as hold it; a new one if there is
     /// none. One that has ended is no more given to anybody.
     fn seat(&self, streams: NonZeroU32) -> Arc<Shared> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| connection.strong_count() > 0);
         let free = connections
             .iter()
@@ -341,9 +346,17 @@ impl Pool {
 
     /// Wires and the live connections that they share.
     pub fn usage(&self) -> (usize, usize) {
-        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = connections.iter().map(Weak::strong_count).filter(|&wires| wires > 0);
-        live.fold((0, 0), |(wires, connections), more| (wires + more, connections + 1))
+        let connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let live = connections
+            .iter()
+            .map(Weak::strong_count)
+            .filter(|&wires| wires > 0);
+        live.fold((0, 0), |(wires, connections), more| {
+            (wires + more, connections + 1)
+        })
     }
 }
 

@@ -65,7 +65,9 @@ impl Manner {
             Ask::Chat(ask) => (serde_json::to_value(ask), "chat", ask.after),
             Ask::Feed(ask) => (serde_json::to_value(ask), "feed", ask.after),
             Ask::Cancel => {
-                return Err(Ended::Failed("a response is cancelled by closing it".into()));
+                return Err(Ended::Failed(
+                    "a response is cancelled by closing it".into(),
+                ));
             }
         };
         let fields = fields.map_err(|error| Ended::Failed(error.to_string()))?;

@@ -11,7 +11,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use pushbench_server::contract::{ask::Ask, event::frame, event_id::EventId, factors::Framing as Framed};
+use pushbench_server::contract::{
+    ask::Ask, event::frame, event_id::EventId, factors::Framing as Framed,
+};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{

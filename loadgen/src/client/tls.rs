@@ -87,9 +87,8 @@ impl Tls {
                 String::from_utf8_lossy(came),
             )));
         }
-        let session = Session::of(tls).ok_or_else(|| {
-            Ended::Failed("a TLS handshake that came to nothing".to_owned())
-        })?;
+        let session = Session::of(tls)
+            .ok_or_else(|| Ended::Failed("a TLS handshake that came to nothing".to_owned()))?;
         Ok((Counted::above(stream, traffic), session))
     }
 }

@@ -61,7 +61,9 @@ impl<S: ByteStream> WsH2<S> {
         }
         let extensions = response.headers().get("sec-websocket-extensions");
         // Nothing of the kind was asked for, and frames would mean something else (RFC 6455 §9.1).
-        came.extend(extensions.map(|value| format!(" with {}", String::from_utf8_lossy(value.as_bytes()))));
+        came.extend(
+            extensions.map(|value| format!(" with {}", String::from_utf8_lossy(value.as_bytes()))),
+        );
         hold_path(PATH, &came)?;
         let tunnel = Tunnel {
             trips: link.opening() + 1,
@@ -160,7 +162,9 @@ impl<S: ByteStream> AsyncWrite for Tunnel<S> {
             }
         }
         let count = this.send.capacity().min(bytes.len());
-        let sent = this.send.send_data(Bytes::copy_from_slice(&bytes[..count]), false);
+        let sent = this
+            .send
+            .send_data(Bytes::copy_from_slice(&bytes[..count]), false);
         sent.map_err(|error| this.failed(&error))?;
         this.awaiting = true;
         Poll::Ready(Ok(count))

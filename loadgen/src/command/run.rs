@@ -46,7 +46,7 @@ pub struct Run {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Run only these experiments of the plan: latency, throughput, memory, reconnect, wire,
+    /// Run only these experiments of the plan: latency, throughput, memory, reconnect, wire, setup,
     /// screen
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,

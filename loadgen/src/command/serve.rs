@@ -124,7 +124,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let counters = Counters::private().context("cannot allocate the counters")?;
     let server = Server::bind(config, counters).await?;
     let certificate = server.endpoint().and_then(|endpoint| endpoint.certificate);
-    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let scheme = if certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let urls = server
         .addresses()
         .iter()

@@ -90,12 +90,17 @@ pub const RECONNECT: Margin = absolute(
     50.0,
     "50 ms is a few tokens, and less than any retry interval in use",
 );
+/// Of the bytes that a start takes.
+pub const REQUEST_BYTES: Margin = absolute(
+    200.0,
+    "200 bytes is less than the request headers of two browsers differ by",
+);
 /// Of counts that must agree exactly.
 pub const NONE: Margin = absolute(0.0, "a count: any difference is one");
 
 #[cfg(test)]
 mod tests {
-    use crate::experiment::{latency, memory, reconnect, screen, throughput, wire};
+    use crate::experiment::{latency, memory, reconnect, screen, setup, throughput, wire};
 
     #[test]
     fn the_client_is_within_times_that_it_ends_and_in_no_other() {
@@ -107,6 +112,7 @@ mod tests {
             memory::Settings::default().describe(),
             reconnect::Settings::default().describe(),
             wire::Settings::default().describe(),
+            setup::Settings::default().describe(),
             screen::Settings::default().describe(),
         ];
         for metric in all.iter().flat_map(|experiment| &experiment.metrics) {
@@ -118,6 +124,7 @@ mod tests {
                 {
                     1
                 }
+                () if metric.name.contains("_start_ms_") => 1,
                 () if begins("fan_out_latency_") => subscribers,
                 () => 0,
             };

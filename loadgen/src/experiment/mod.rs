@@ -5,6 +5,7 @@ pub mod memory;
 mod metric;
 pub mod reconnect;
 pub mod screen;
+pub mod setup;
 pub mod throughput;
 pub mod wire;
 
@@ -29,18 +30,21 @@ pub enum Experiment {
     Reconnect(reconnect::Settings),
     /// What does a token weigh on the wire?
     Wire(wire::Settings),
+    /// What does it take from nothing to the first token?
+    Setup(setup::Settings),
     /// Which of the factors matter?
     Screen(screen::Settings),
 }
 
 impl Experiment {
     /// Names, in the order of a plan.
-    pub const NAMES: [&str; 6] = [
+    pub const NAMES: [&str; 7] = [
         "latency",
         "throughput",
         "memory",
         "reconnect",
         "wire",
+        "setup",
         "screen",
     ];
 
@@ -52,6 +56,7 @@ impl Experiment {
             Self::Memory(memory::Settings::default()),
             Self::Reconnect(reconnect::Settings::default()),
             Self::Wire(wire::Settings::default()),
+            Self::Setup(setup::Settings::default()),
             Self::Screen(screen::Settings::default()),
         ]
     }
@@ -64,7 +69,8 @@ impl Experiment {
             Self::Memory(_) => Self::NAMES[2],
             Self::Reconnect(_) => Self::NAMES[3],
             Self::Wire(_) => Self::NAMES[4],
-            Self::Screen(_) => Self::NAMES[5],
+            Self::Setup(_) => Self::NAMES[5],
+            Self::Screen(_) => Self::NAMES[6],
         }
     }
 
@@ -76,6 +82,7 @@ impl Experiment {
             Self::Memory(settings) => settings.rounds.get(),
             Self::Reconnect(settings) => settings.rounds.get(),
             Self::Wire(settings) => settings.rounds.get(),
+            Self::Setup(settings) => settings.rounds.get(),
             Self::Screen(settings) => settings.replicates.get(),
         }
     }
@@ -88,6 +95,7 @@ impl Experiment {
             Self::Memory(settings) => settings.rounds = rounds,
             Self::Reconnect(settings) => settings.rounds = rounds,
             Self::Wire(settings) => settings.rounds = rounds,
+            Self::Setup(settings) => settings.rounds = rounds,
             Self::Screen(settings) => settings.set_rounds(rounds),
         }
     }
@@ -105,7 +113,7 @@ impl Experiment {
             Self::Latency(settings) => Some(settings.warm_up()),
             Self::Throughput(settings) => Some(settings.warm_up()),
             Self::Screen(settings) => Some(settings.warm_up()),
-            Self::Memory(_) | Self::Reconnect(_) | Self::Wire(_) => None,
+            Self::Memory(_) | Self::Reconnect(_) | Self::Wire(_) | Self::Setup(_) => None,
         }
     }
 
@@ -117,6 +125,7 @@ impl Experiment {
             Self::Memory(settings) => settings.trial_seconds(),
             Self::Reconnect(settings) => settings.trial_seconds(),
             Self::Wire(settings) => settings.trial_seconds(),
+            Self::Setup(settings) => settings.trial_seconds(),
             Self::Screen(settings) => settings.trial_seconds(),
         }
     }
@@ -129,6 +138,7 @@ impl Experiment {
             Self::Memory(settings) => settings.connections(),
             Self::Reconnect(settings) => settings.subscribers.get(),
             Self::Wire(settings) => settings.subscribers.get(),
+            Self::Setup(settings) => settings.connections(),
             Self::Screen(settings) => settings.connections(),
         }
     }
@@ -141,6 +151,7 @@ impl Experiment {
             Self::Memory(settings) => settings.describe(),
             Self::Reconnect(settings) => settings.describe(),
             Self::Wire(settings) => settings.describe(),
+            Self::Setup(settings) => settings.describe(),
             Self::Screen(settings) => settings.describe(),
         }
     }
@@ -156,6 +167,7 @@ impl Experiment {
             Self::Memory(settings) => settings.measure(bench).await,
             Self::Reconnect(settings) => settings.measure(bench).await,
             Self::Wire(settings) => settings.measure(bench).await,
+            Self::Setup(settings) => settings.measure(bench).await,
             Self::Screen(settings) => settings.measure(bench).await,
         }
     }

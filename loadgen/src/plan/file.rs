@@ -87,10 +87,11 @@ fn read(text: &str, name: &str) -> Result<Plan, Flaw> {
             &baseline,
         )?,
         experiment(&mut file, "wire", Experiment::Wire, &arms, &baseline)?,
+        experiment(&mut file, "setup", Experiment::Setup, &arms, &baseline)?,
     ];
     let experiments: Vec<_> = experiments.into_iter().flatten().collect();
     file.end(
-        "name, seed, baseline, [[arm]], [latency], [throughput], [memory], [reconnect], [wire]",
+        "name, seed, baseline, [[arm]], [latency], [throughput], [memory], [reconnect], [wire], [setup]",
     )?;
     if experiments.is_empty() {
         // A screen's arms are rows of a design, which no file has.

@@ -72,15 +72,25 @@ async fn send(
         if request.method() == Method::CONNECT {
             settled(server, &mut sender).await;
         }
-        return soon("a response", sender.send_request(request)).await.unwrap();
+        return soon("a response", sender.send_request(request))
+            .await
+            .unwrap();
     }
     use hyper::client::conn::http1;
     let host = server.address.to_string();
     request.headers_mut().insert("host", host.parse().unwrap());
-    *request.uri_mut() = request.uri().path_and_query().unwrap().as_str().parse().unwrap();
+    *request.uri_mut() = request
+        .uri()
+        .path_and_query()
+        .unwrap()
+        .as_str()
+        .parse()
+        .unwrap();
     let (mut sender, connection) = http1::handshake(stream).await.unwrap();
     tokio::spawn(connection.with_upgrades());
-    soon("a response", sender.send_request(request)).await.unwrap()
+    soon("a response", sender.send_request(request))
+        .await
+        .unwrap()
 }
 
 /// A response has come, so the settings have: before, an extended `CONNECT` may not be sent.
@@ -94,6 +104,8 @@ async fn settled(
 
 async fn read(response: Response<Incoming>) -> (u16, String) {
     let status = response.status().as_u16();
-    let body = soon("a body", response.into_body().collect()).await.unwrap();
+    let body = soon("a body", response.into_body().collect())
+        .await
+        .unwrap();
     (status, String::from_utf8(body.to_bytes().to_vec()).unwrap())
 }

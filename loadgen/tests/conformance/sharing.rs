@@ -75,10 +75,7 @@ async fn a_stream_that_ends_leaves_the_others_and_its_place() {
         let connector = connector(transport, &server, 2);
         let mut clients = join(&connector, 4).await;
         drop(clients.remove(1));
-        until("it has left", || {
-            server.count(Counter::Unsubscribed) == 1
-        })
-        .await;
+        until("it has left", || server.count(Counter::Unsubscribed) == 1).await;
         assert_eq!(live(&server), 2, "{transport}");
         clients.extend(join(&connector, 1).await);
         assert_eq!(live(&server), 2, "{transport}");
@@ -97,9 +94,15 @@ async fn a_connection_cut_ends_all_its_streams_and_is_not_used_again() {
         let server = start(Config::default()).await;
         let connector = connector(transport, &server, 4);
         let clients = join(&connector, 4).await;
-        server.command(pushbench_server::control::Command::Cut).await;
+        server
+            .command(pushbench_server::control::Command::Cut)
+            .await;
         for mut client in clients {
-            assert_eq!(client.hear().await, Heard::Ended(Ended::Reset), "{transport}");
+            assert_eq!(
+                client.hear().await,
+                Heard::Ended(Ended::Reset),
+                "{transport}"
+            );
             let again = client.try_ask(&Ask::Chat(chat(1))).await;
             let late = match again {
                 Ok(()) => client.hear().await,
@@ -119,7 +122,10 @@ async fn turns_follow_one_another_on_a_shared_connection_in_one_round_trip() {
     for transport in sharing() {
         let server = start(Config::default()).await;
         let connector = connector(transport, &server, 2);
-        let mut clients = [Client::over(&connector).await, Client::over(&connector).await];
+        let mut clients = [
+            Client::over(&connector).await,
+            Client::over(&connector).await,
+        ];
         let opened = clients.each_ref().map(Client::round_trips);
         for turn in 1..=3 {
             for (client, opened) in clients.iter_mut().zip(opened) {

@@ -96,7 +96,10 @@ async fn what_was_negotiated_is_read_back_from_the_live_session_at_both_ends() {
         // The certificate is among what came.
         let (sent, received) = (opened.traffic.sent_bytes(), opened.traffic.received_bytes());
         let certificate = server.endpoint.certificate.as_ref().unwrap().der().len() as u64;
-        assert!(sent > 0 && received > certificate, "{transport}: {sent}, {received}");
+        assert!(
+            sent > 0 && received > certificate,
+            "{transport}: {sent}, {received}"
+        );
 
         let server = start(Config::default()).await;
         let clear = Connector::new(transport, Factors::default(), server.endpoint.clone());

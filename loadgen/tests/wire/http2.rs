@@ -35,7 +35,11 @@ fn field(name: &str, value: &str) -> Vec<u8> {
 
 /// Settings that allow a WebSocket or do not.
 fn settings(connect_protocol: bool) -> Vec<u8> {
-    let allowed: &[u8] = if connect_protocol { &[0, 8, 0, 0, 0, 1] } else { &[] };
+    let allowed: &[u8] = if connect_protocol {
+        &[0, 8, 0, 0, 0, 1]
+    } else {
+        &[]
+    };
     frame(SETTINGS, 0, 0, allowed)
 }
 

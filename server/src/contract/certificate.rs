@@ -70,7 +70,10 @@ mod tests {
         let certificate = Certificate::from_der((0..=99).collect());
         let json = serde_json::to_string(&certificate).unwrap();
         assert!(json.starts_with("\"AAECAwQF"), "{json}");
-        assert_eq!(serde_json::from_str::<Certificate>(&json).unwrap(), certificate);
+        assert_eq!(
+            serde_json::from_str::<Certificate>(&json).unwrap(),
+            certificate
+        );
         let pem = certificate.pem();
         let lengths: Vec<_> = pem.lines().map(str::len).collect();
         assert_eq!(lengths, [27, 64, 64, 8, 25], "{pem}");

@@ -16,11 +16,19 @@ fn the_example_is_the_quick_plan_with_every_key() {
     assert_eq!(example.name, "example");
     assert_eq!(example.arms, quick.arms);
     let mut of_quick = quick.experiments.clone();
-    // What is in no built-in plan has its defaults.
-    of_quick.push(Entry {
-        experiment: Experiment::Wire(Default::default()),
-        ..of_quick[0].clone()
-    });
+    // What is in no built-in plan file has its defaults.
+    for experiment in [
+        Experiment::Wire(Default::default()),
+        Experiment::Setup(Default::default()),
+    ] {
+        let arms = of_quick[0].arms.clone();
+        let margins = BTreeMap::new();
+        of_quick.push(Entry {
+            experiment,
+            arms,
+            margins,
+        });
+    }
     assert_eq!(example.experiments.len(), of_quick.len());
     for (example, quick) in example.experiments.iter().zip(&of_quick) {
         assert_eq!(example.experiment, quick.experiment);

@@ -21,12 +21,9 @@ fn the_example_is_the_quick_plan_with_every_key() {
         Experiment::Wire(Default::default()),
         Experiment::Setup(Default::default()),
     ] {
-        let arms = of_quick[0].arms.clone();
-        let margins = BTreeMap::new();
         of_quick.push(Entry {
             experiment,
-            arms,
-            margins,
+            ..of_quick[0].clone()
         });
     }
     assert_eq!(example.experiments.len(), of_quick.len());

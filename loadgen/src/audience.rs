@@ -122,6 +122,9 @@ impl Audience {
         if let Some(path) = self.crowd().path() {
             bench.setting("path", path);
         }
+        if let Some(streams) = self.template.connector.streams_per_connection() {
+            bench.setting("client_streams_per_connection", streams.to_string());
+        }
         if let Some(wrong) = self.crowd().wrong_path() {
             // Whatever the counts are, they are not of this transport.
             return bench.invalid(wrong.to_string());

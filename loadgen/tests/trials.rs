@@ -209,18 +209,21 @@ fn total(record: &Record) -> Books {
     total
 }
 
+/// To the first token, in clear text: connect, learn the settings and upgrade where need be, ask.
+fn cold_round_trips(transport: Transport) -> f64 {
+    match transport {
+        Transport::WsH1 => 3.0,
+        Transport::WsH2 => 4.0,
+        _ => 2.0,
+    }
+}
+
 #[tokio::test]
 async fn latency_counts_round_trips_and_loses_no_token() {
     over_all(latency(), |transport, record| {
-        // Connect, learn the settings and upgrade where need be, ask.
-        let cold = match transport {
-            Transport::WsH1 => 3.0,
-            Transport::WsH2 => 4.0,
-            _ => 2.0,
-        };
         assert_eq!(
             record.metrics["round_trips_cold"],
-            Some(cold),
+            Some(cold_round_trips(transport)),
             "{transport}"
         );
         assert_eq!(record.metrics["round_trips_warm"], Some(1.0), "{transport}");
@@ -449,11 +452,7 @@ async fn setup_counts_what_each_way_to_begin_takes() {
         over_all_at(tls, setup(), |transport, record| {
             let figure = |name: &str| record.metrics[name];
             // Connect, upgrade where there is one, ask; TLS 1.3 shakes hands in one, resumed or not.
-            let cold = match transport {
-                Transport::SseH1 => 2.0,
-                Transport::WsH1 => 3.0,
-            };
-            let cold = cold + f64::from(u8::from(tls));
+            let cold = cold_round_trips(transport) + f64::from(u8::from(tls));
             assert_eq!(figure("round_trips_cold"), Some(cold), "{transport}");
             assert_eq!(figure("round_trips_resumed"), tls.then_some(cold));
             assert_eq!(figure("round_trips_warm"), Some(1.0), "{transport}");
@@ -484,13 +483,40 @@ async fn setup_counts_what_each_way_to_begin_takes() {
 }
 
 #[tokio::test]
+async fn streams_that_share_a_connection_are_read_back_at_both_ends() {
+    let shares = |transport: &Transport| transport.capabilities().http == Http::H2;
+    for transport in Transport::ALL.into_iter().filter(shares) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut arm = arm(transport);
+        arm.factors.streams_per_connection = 2.try_into().unwrap();
+        let trial = Trial {
+            number: 7,
+            // Five: the last connection has room for one more.
+            experiment: throughput(false),
+            arm,
+            round: 1,
+            seed: 3,
+            trace: None,
+        };
+        let record = trial::run(&trial, &site(directory.path())).await.unwrap();
+        check(&trial, &record, directory.path());
+        let each = (5.0_f64 / 3.0).to_string();
+        for end in ["streams_per_connection", "client_streams_per_connection"] {
+            assert_eq!(record.settings.get(end), Some(&each), "{transport}: {end}");
+        }
+        assert_eq!(record.counters["server_accepted"], 3, "{transport}");
+    }
+}
+
+#[tokio::test]
 async fn latency_over_tls_is_read_back_and_costs_a_round_trip_more() {
     over_all_at(true, latency(), |transport, record| {
-        let cold = match transport {
-            Transport::SseH1 => 3.0,
-            Transport::WsH1 => 4.0,
-        };
-        assert_eq!(record.metrics["round_trips_cold"], Some(cold));
+        let cold = cold_round_trips(transport) + 1.0;
+        assert_eq!(
+            record.metrics["round_trips_cold"],
+            Some(cold),
+            "{transport}"
+        );
         assert_eq!(record.metrics["round_trips_warm"], Some(1.0));
         assert_eq!(record.counters["turns_failed"], 0, "{transport}");
     })

@@ -265,6 +265,14 @@ fn stats(shared: &Shared) -> Stats {
         ),
         ("flush".to_owned(), "ready".to_owned()),
     ]);
+    let streams_per_connection = match shared.register.streams().count() {
+        // Nobody shares one.
+        (_, 0) => (counters.live_streams() > 0).then_some(1.0),
+        (streams, connections) => Some(streams as f64 / connections as f64),
+    };
+    settings.extend(
+        streams_per_connection.map(|n| ("streams_per_connection".to_owned(), n.to_string())),
+    );
     if let Some(connection) = live.first() {
         let socket = connection.socket();
         let read_back = [

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Streams that one HTTP/2 connection may have open at once; what clients may plan with.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+
 /// The bounds. All are in force on every transport alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -71,7 +74,7 @@ impl Default for Limits {
             connections: 1_024,
             backlog: 4_096,
             header_time: Duration::from_secs(10),
-            streams_per_connection: 1_024,
+            streams_per_connection: STREAMS_PER_CONNECTION_MAX,
             streams: 65_536,
             header_bytes: 16 * 1_024,
             header_count: 100,

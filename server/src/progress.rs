@@ -1,9 +1,12 @@
 //! Whether the reader of a stream keeps up that shares its connection with others: the socket goes on
 //! taking bytes for them, and says nothing of the one whose window is full.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use slab::Slab;
@@ -73,6 +76,16 @@ impl Streams {
             }
         }
         waiting
+    }
+
+    /// How many streams there are, and on how many connections.
+    pub fn count(&self) -> (usize, usize) {
+        let live = self.lock();
+        let connections: HashSet<_> = live
+            .iter()
+            .map(|(_, stream)| Arc::as_ptr(&stream.connection))
+            .collect();
+        (live.len(), connections.len())
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<Watched>> {

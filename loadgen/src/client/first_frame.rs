@@ -125,6 +125,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstFrame<S> {
                 Begin::Other(other) => {
                     // It is said once: nothing is read after it.
                     let _ = this.seen.0.other.set(other);
+                    buf.set_filled(before);
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
                 // A head of HTTP/1 is read to its end, and the library sees none of it.

@@ -160,7 +160,7 @@ impl<S: ByteStream> Link<S> {
         body: Bytes,
         whole: bool,
     ) -> Result<(Response<RecvStream>, SendStream<Bytes>), Ended> {
-        poll_fn(|cx| self.poll(cx, |link, cx| link.sender.poll_ready(cx))).await?;
+        poll_fn(|cx| self.poll_ready(cx)).await?;
         let bodiless = whole && body.is_empty();
         let sent = self.sender.send_request(request, bodiless);
         let (mut response, mut stream) = sent.map_err(|error| self.failed(&error))?;
@@ -171,6 +171,15 @@ impl<S: ByteStream> Link<S> {
         let response =
             poll_fn(|cx| self.poll(cx, |_, cx| Future::poll(Pin::new(&mut response), cx)));
         Ok((response.await?, stream))
+    }
+
+    /// Whether another stream may be opened, which is nearly always so, and known without the network.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let mut waiting = Context::from_waker(self.waker(cx));
+        match self.sender.poll_ready(&mut waiting) {
+            Poll::Ready(ready) => Poll::Ready(ready.map_err(|error| self.failed(&error))),
+            Poll::Pending => self.poll(cx, |link, cx| link.sender.poll_ready(cx)),
+        }
     }
 
     /// Drives, then polls something of a stream.
@@ -200,18 +209,6 @@ impl<S: ByteStream> Link<S> {
                 .and_then(|end| end.clone())
                 .unwrap_or(Ended::Closed)
         }))
-    }
-
-    /// Whether it can still be asked on.
-    pub fn is_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let ended = match &self.driver {
-            Driver::Wire(_) => match self.drive(cx) {
-                Poll::Ready(ended) => Some(ended),
-                Poll::Pending => None,
-            },
-            Driver::Task(shared) => shared.ended(),
-        };
-        ended.map_or(Ok(()), Err)
     }
 
     /// What an error of a stream means.

@@ -60,6 +60,8 @@ impl AsyncRead for Memory {
         if !this.sent.is_empty() {
             let sent = std::mem::take(&mut this.sent);
             this.answer.extend((this.script.answer)(&sent));
+            // What needs no answer takes its turn as well.
+            this.pause = true;
         }
         if !this.answer.is_empty() {
             let count = this.answer.len().min(buf.remaining());

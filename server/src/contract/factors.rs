@@ -9,6 +9,7 @@ use super::{
     message::Envelope,
     transport::{Family, Http, Transport},
 };
+use crate::limits::STREAMS_PER_CONNECTION_MAX;
 
 /// A level for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,7 +366,7 @@ pub const FACTORS: [Factor; 15] = [
     ),
     factor(
         "streams_per_connection",
-        "1 and more",
+        "1 to 1024",
         "streams that share a connection on HTTP/2",
     ),
     factor("allocator", "glibc, jemalloc", "the server's"),
@@ -463,6 +464,11 @@ impl Factors {
                 "streams_per_connection",
                 self.streams_per_connection != usual.streams_per_connection && http != Http::H2,
                 "without HTTP/2 a connection carries one stream",
+            ),
+            (
+                "streams_per_connection",
+                self.streams_per_connection.get() > STREAMS_PER_CONNECTION_MAX,
+                "the server lets a connection have 1,024",
             ),
         ];
         let levels = self.levels();

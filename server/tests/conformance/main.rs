@@ -11,6 +11,7 @@
 mod articles;
 mod bounds;
 mod guards;
+mod http2;
 mod payloads;
 mod shutdown;
 mod support;

@@ -1,19 +1,28 @@
 //! Payload bytes survive every transport exactly, and are the same on all of them.
 
 use futures_util::{SinkExt, StreamExt};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
 use pushbench_server::{
     config::Config,
     contract::{
         factors::Factors,
         message::{self, Envelope},
         notice::Notice,
-        transport::Transport,
+        transport::{Family, Http, Transport},
     },
     counters::Counter,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
 
-use super::support::{Running, messages, soon, start};
+use super::{
+    http2::Client,
+    support::{Running, messages, soon, start},
+};
 
 fn awkward() -> Vec<String> {
     let texts = [
@@ -44,27 +53,66 @@ fn awkward() -> Vec<String> {
 
 /// Every payload of the feed over one connection, until the feed ends.
 async fn payloads(server: &Running, transport: Transport) -> Vec<String> {
-    match transport {
-        Transport::SseH1 => {
-            let answer = server.get("/sse/feed").await;
+    let capabilities = transport.capabilities();
+    let http2 = capabilities.http == Http::H2;
+    match capabilities.family {
+        Family::WebSocket if http2 => {
+            let mut client = Client::connect(server).await;
+            let upgrade = client.websocket();
+            let upgraded = hyper::upgrade::on(client.send(upgrade).await).await;
+            let stream = TokioIo::new(upgraded.unwrap());
+            of_websocket(WebSocketStream::from_raw_socket(stream, Role::Client, None).await).await
+        }
+        Family::WebSocket => of_websocket(server.websocket(None).await.unwrap()).await,
+        Family::Fetch if http2 => {
+            let mut client = Client::connect(server).await;
+            let mut request = client.request("POST", "/ndjson/feed");
+            let json = "application/json".parse().unwrap();
+            request.headers_mut().insert("content-type", json);
+            *request.body_mut() = Full::from("{}");
+            lines(&client.ask(request).await.1)
+        }
+        Family::Fetch => {
+            let answer = server.post("/ndjson/feed", "application/json", "{}").await;
             assert!(answer.complete);
-            let messages = messages(&answer.body).into_iter();
+            assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+            lines(&answer.body)
+        }
+        _ => {
+            let body = if http2 {
+                let mut client = Client::connect(server).await;
+                let request = client.request("GET", "/sse/feed");
+                client.ask(request).await.1
+            } else {
+                let answer = server.get("/sse/feed").await;
+                assert!(answer.complete);
+                answer.body
+            };
+            let messages = messages(&body).into_iter();
             messages.map(|(_, payload)| payload.to_owned()).collect()
         }
-        Transport::WsH1 => {
-            let mut client = server.websocket(None).await.unwrap();
-            let ask = Message::text("{\"feed\":{}}");
-            client.send(ask).await.unwrap();
-            let mut payloads = Vec::new();
-            loop {
-                let message = soon("a message", client.next()).await.unwrap().unwrap();
-                let text = message.into_text().unwrap();
-                match Notice::decode(&text) {
-                    Ok(Notice::End { .. }) => return payloads,
-                    Ok(_) => {}
-                    Err(_) => payloads.push(text.to_string()),
-                }
-            }
+    }
+}
+
+fn lines(body: &str) -> Vec<String> {
+    let lines = body.split_terminator('\n');
+    let payloads = lines.filter(|line| Notice::decode(line).is_err());
+    payloads.map(str::to_owned).collect()
+}
+
+async fn of_websocket<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: WebSocketStream<S>,
+) -> Vec<String> {
+    let ask = Message::text("{\"feed\":{}}");
+    client.send(ask).await.unwrap();
+    let mut payloads = Vec::new();
+    loop {
+        let message = soon("a message", client.next()).await.unwrap().unwrap();
+        let text = message.into_text().unwrap();
+        match Notice::decode(&text) {
+            Ok(Notice::End { .. }) => return payloads,
+            Ok(_) => {}
+            Err(_) => payloads.push(text.to_string()),
         }
     }
 }

@@ -97,7 +97,7 @@ fn faults_name_the_line_and_the_remedy() {
         (
             "transport = \"ws-h1\"",
             "transport = \"ws\"",
-            "use one of sse-h1, ws-h1",
+            "use one of sse-h1, sse-h2",
         ),
         (
             "label = \"sse-h1 (A/A)\"",
@@ -123,7 +123,7 @@ fn faults_name_the_line_and_the_remedy() {
         (
             "nodelay = true",
             "nodeley = true",
-            "unknown key `nodeley`, expected one of `ws_read_buffer_bytes`",
+            "unknown key `nodeley`, expected one of `tls`",
         ),
         (
             "envelope = \"minimal\"",

@@ -60,8 +60,9 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Asks for a turn and reads it to its goodbye; the counts are the connection's own when the first token
-    /// was read.
+    /// Asks for a turn and reads it to its goodbye; the bytes are the connection's own when the first token
+    /// was read, the round trips the wire's, which knows what of all that it sends is waited for. Reading on
+    /// adds none.
     pub(super) async fn turn(
         wire: &mut dyn Wire,
         traffic: &Traffic,
@@ -75,7 +76,7 @@ impl Started {
                 ledger.message(message.stamps.seq);
                 started.get_or_insert_with(|| Self {
                     first_at_ns,
-                    trips: traffic.round_trips.count(),
+                    trips: 0,
                     bytes: bytes(traffic),
                 });
                 None
@@ -90,7 +91,11 @@ impl Started {
             }
         })
         .await?;
-        started.ok_or_else(|| Ended::Failed("a turn without a token".into()))
+        let started = started.ok_or_else(|| Ended::Failed("a turn without a token".into()))?;
+        Ok(Self {
+            trips: wire.round_trips(),
+            ..started
+        })
     }
 }
 
@@ -215,7 +220,7 @@ impl Starts {
     /// On the open one.
     async fn again(&mut self, ask: &ChatAsk) -> Result<Started, Ended> {
         let Opened { wire, traffic, .. } = &mut self.warm;
-        let before = (traffic.round_trips.count(), bytes(traffic));
+        let before = (wire.round_trips(), bytes(traffic));
         let started = Started::turn(wire.as_mut(), traffic, ask, &mut self.ledger).await?;
         Ok(Started {
             trips: started.trips - before.0,

@@ -4,9 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use pushbench_server::{contract::endpoint::Endpoint, tls::Session};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
-use super::{Ended, connector::Target, counted::Counted, tls::Tls};
+use super::{
+    Ended,
+    connector::Target,
+    counted::Counted,
+    tls::{Secured, Tls},
+};
 
 /// How one client opens connections; its clones are the same client, which may resume its own sessions.
 #[derive(Debug, Clone)]
@@ -19,7 +23,7 @@ pub(super) struct Way {
 /// An open connection, before anything of a transport was sent.
 pub(super) enum Line {
     Clear(Counted<TcpStream>),
-    Secured(Counted<TlsStream<Counted<TcpStream>>>, Session),
+    Secured(Counted<Secured>, Session),
 }
 
 impl Way {

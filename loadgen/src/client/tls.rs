@@ -24,6 +24,9 @@ use super::{Ended, counted::Counted};
 /// Servers whose tickets are kept: the one. The library keeps eight of each, and each is used once.
 const SERVERS: usize = 1;
 
+/// A connection whose handshake is done; in a box, because it is handed from one to the other.
+pub(super) type Secured = Box<TlsStream<Counted<TcpStream>>>;
+
 /// How a connector's connections are secured.
 pub(super) struct Tls {
     connector: TlsConnector,
@@ -72,7 +75,7 @@ impl Tls {
     pub(super) async fn secure(
         &self,
         stream: Counted<TcpStream>,
-    ) -> Result<(Counted<TlsStream<Counted<TcpStream>>>, Session), Ended> {
+    ) -> Result<(Counted<Secured>, Session), Ended> {
         let traffic = stream.traffic();
         let secured = self.connector.connect(self.server.clone(), stream).await;
         let mut stream = secured.map_err(|error| not_secured(&error))?;
@@ -89,7 +92,7 @@ impl Tls {
         }
         let session = Session::of(tls)
             .ok_or_else(|| Ended::Failed("a TLS handshake that came to nothing".to_owned()))?;
-        Ok((Counted::above(stream, traffic), session))
+        Ok((Counted::above(Box::new(stream), traffic), session))
     }
 }
 

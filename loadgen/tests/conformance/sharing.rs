@@ -14,12 +14,11 @@ use pushbench_server::{
     counters::Counter,
 };
 
-use super::support::{Client, Heard, Running, chat, feed, start, until};
+use super::support::{Client, Heard, Running, chat, everywhere, feed, start, until};
 
 /// The transports whose connections can be shared.
 fn sharing() -> impl Iterator<Item = Transport> {
-    let all = Transport::ALL.into_iter();
-    all.filter(|transport| transport.capabilities().http == Http::H2)
+    everywhere().filter(|transport| transport.capabilities().http == Http::H2)
 }
 
 fn connector(transport: Transport, server: &Running, streams: u32) -> Connector {

@@ -60,9 +60,8 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Asks for a turn and reads it to its goodbye; the bytes are the connection's own when the first token
-    /// was read, the round trips the wire's, which knows what of all that it sends is waited for. Reading on
-    /// adds none.
+    /// Asks for a turn and reads it to its goodbye; the counts are the connection's own when the first token
+    /// was read.
     pub(super) async fn turn(
         wire: &mut dyn Wire,
         traffic: &Traffic,
@@ -70,32 +69,56 @@ impl Started {
         ledger: &mut Ledger,
     ) -> Result<Self, Ended> {
         wire.ask(&Ask::Chat(ask.clone())).await?;
-        let mut started = None;
-        client::receive(wire, |heard| match heard {
-            Heard::Message(message, first_at_ns) => {
+        let mut turn = Turn::default();
+        client::receive(wire, |heard| {
+            turn.hear(heard, traffic, ledger);
+            (turn.first.is_some() || turn.end.is_some()).then_some(Ok(()))
+        })
+        .await?;
+        let trips = wire.round_trips();
+        if turn.end.is_none() {
+            client::receive(wire, |heard| {
+                turn.hear(heard, traffic, ledger);
+                turn.end.is_some().then_some(Ok(()))
+            })
+            .await?;
+        }
+        turn.end.unwrap_or(Ok(()))?;
+        let (first_at_ns, bytes) = turn
+            .first
+            .ok_or_else(|| Ended::Failed("a turn without a token".into()))?;
+        Ok(Self {
+            first_at_ns,
+            trips,
+            bytes,
+        })
+    }
+}
+
+/// What was heard of a turn.
+#[derive(Default)]
+struct Turn {
+    /// When the first token was decoded, and the bytes until then.
+    first: Option<(u64, u64)>,
+    end: Option<Result<(), Ended>>,
+}
+
+impl Turn {
+    fn hear(&mut self, heard: Heard<'_>, traffic: &Traffic, ledger: &mut Ledger) {
+        match heard {
+            Heard::Message(message, at_ns) => {
                 ledger.message(message.stamps.seq);
-                started.get_or_insert_with(|| Self {
-                    first_at_ns,
-                    trips: 0,
-                    bytes: bytes(traffic),
-                });
-                None
+                self.first.get_or_insert_with(|| (at_ns, bytes(traffic)));
             }
             Heard::Notice(notice) => {
                 ledger.notice(&notice);
                 match notice {
-                    Notice::End { .. } => Some(Ok(())),
-                    Notice::Refused { reason } => Some(Err(Ended::Failed(reason))),
-                    Notice::Hello { .. } | Notice::Dropped { .. } => None,
+                    Notice::End { .. } => self.end = Some(Ok(())),
+                    Notice::Refused { reason } => self.end = Some(Err(Ended::Failed(reason))),
+                    Notice::Hello { .. } | Notice::Dropped { .. } => {}
                 }
             }
-        })
-        .await?;
-        let started = started.ok_or_else(|| Ended::Failed("a turn without a token".into()))?;
-        Ok(Self {
-            trips: wire.round_trips(),
-            ..started
-        })
+        }
     }
 }
 

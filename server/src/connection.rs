@@ -167,7 +167,8 @@ pub struct Traffic {
     pub segments: u64,
     /// Segments received, acknowledgements included.
     pub segments_in: u64,
-    /// Bytes of TCP payload sent.
+    /// Bytes of TCP payload sent. One that was sent again, as the kernel does where an acknowledgement is
+    /// late, counts once here; its segments count each.
     pub bytes: u64,
     /// The same received.
     pub bytes_in: u64,

@@ -145,7 +145,7 @@ pub struct Stats {
     /// nothing of it, as of the next two.
     #[serde(default)]
     pub segments_in: u64,
-    /// Bytes of TCP payload that they sent.
+    /// Bytes of TCP payload that they sent, each once.
     #[serde(default)]
     pub bytes: u64,
     /// Bytes of TCP payload that they received.

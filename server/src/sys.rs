@@ -28,7 +28,7 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// Payload bytes received.
     pub bytes_received: u64,
-    /// Payload bytes sent, those sent again included.
+    /// Payload bytes sent, each once however often it was.
     pub bytes_sent: u64,
     /// Segments received, those without data, acknowledgements above all, included.
     pub all_segments_in: u32,
@@ -50,7 +50,7 @@ pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
         segments_in: info.data_segs_in,
         bytes_acked: info.bytes_acked,
         bytes_received: info.bytes_received,
-        bytes_sent: info.bytes_sent,
+        bytes_sent: info.bytes_sent.saturating_sub(info.bytes_retrans),
         all_segments_in: info.segs_in,
         retransmits: info.total_retrans,
         rtt_us: info.rtt,
@@ -262,7 +262,7 @@ fn check(code: i32) -> io::Result<()> {
     }
 }
 
-/// `struct tcp_info` up to `tcpi_bytes_sent`; libc's copy ends earlier.
+/// `struct tcp_info` up to `tcpi_bytes_retrans`; libc's copy ends earlier.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct RawTcpInfo {
@@ -291,12 +291,13 @@ struct RawTcpInfo {
     /// delivered, delivered_ce.
     delivered: [u32; 2],
     bytes_sent: u64,
+    bytes_retrans: u64,
 }
 
 const _: () = {
     assert!(mem::offset_of!(RawTcpInfo, total_retrans) == 100);
     assert!(
-        mem::size_of::<RawTcpInfo>() == 208,
+        mem::size_of::<RawTcpInfo>() == 216,
         "the sum of its fields: no padding"
     );
 };

@@ -16,7 +16,11 @@ use hdrhistogram::{
 };
 use pushbench_reports::record::{Books, Record};
 use pushbench_server::{
-    contract::{event_id::EventId, transport::Transport},
+    contract::{
+        endpoint::Endpoint,
+        event_id::EventId,
+        transport::{Http, Transport},
+    },
     control::{Launch, Stats},
     counters::Counter,
     faults::Faults,
@@ -186,23 +190,31 @@ impl Bench {
         retry: Duration,
     ) -> Result<ServerProcess, Broken> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        self.start_server_at(any, connections, retry, None).await
+        let bare = self.arm.transport.capabilities().http == Http::Bare;
+        let anywhere = Endpoint {
+            http: any,
+            bare: bare.then_some(any),
+            certificate: None,
+        };
+        self.start_server_at(&anywhere, connections, retry, None)
+            .await
     }
 
-    /// The same at a known address, after the epoch whose last feed message was `previous`.
+    /// The same at known addresses, after the epoch whose last feed message was `previous`.
     ///
     /// # Errors
     /// When it does not come up.
     pub async fn start_server_at(
         &mut self,
-        listen: SocketAddr,
+        at: &Endpoint,
         connections: u32,
         retry: Duration,
         previous: Option<EventId>,
     ) -> Result<ServerProcess, Broken> {
         self.epoch += 1;
         let launch = Launch {
-            listen,
+            listen: at.http,
+            bare: at.bare,
             epoch: self.epoch,
             previous,
             connections: connections as usize,

@@ -275,7 +275,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One turn as its user sees it.
+/// One turn.
 struct Run {
     tally: Arc<Mutex<Tally>>,
     due_ns: u64,
@@ -283,28 +283,61 @@ struct Run {
     tokens: u32,
 }
 
+/// A turn as its user sees it.
+struct User<'a> {
+    tally: &'a Mutex<Tally>,
+    ledger: Ledger,
+    previous: Previous,
+    first_at: Option<u64>,
+    goodbye: Option<Result<Goodbye, Ended>>,
+}
+
+impl User<'_> {
+    /// Takes down what came; something at the first token and at the end.
+    fn hear(&mut self, heard: Heard<'_>) -> Option<Result<(), Ended>> {
+        match heard {
+            Heard::Message(message, received_at) => {
+                let first = self.first_at.is_none();
+                self.first_at.get_or_insert(received_at);
+                self.ledger.message(message.stamps.seq);
+                let recorder = &mut lock(self.tally).recorder;
+                recorder.record(&message.stamps, received_at, &mut self.previous);
+                first.then_some(Ok(()))
+            }
+            Heard::Notice(notice) => {
+                self.ledger.notice(&notice);
+                let goodbye = goodbye_of(notice)?;
+                self.goodbye = Some(goodbye);
+                Some(Ok(()))
+            }
+        }
+    }
+}
+
 impl Run {
     /// Asks, and receives to the goodbye. `trips_before` were made for earlier turns.
     async fn turn(self, wire: &mut dyn Wire, ask: ChatAsk, trips_before: u32) -> Result<(), Ended> {
         wire.ask(&Ask::Chat(ask)).await?;
-        let mut ledger = Ledger::default();
-        let mut previous = Previous::default();
-        let mut first_at = None;
-        let end = client::receive(wire, |heard| match heard {
-            Heard::Message(message, received_at) => {
-                first_at.get_or_insert(received_at);
-                ledger.message(message.stamps.seq);
-                let recorder = &mut lock(&self.tally).recorder;
-                recorder.record(&message.stamps, received_at, &mut previous);
-                None
-            }
-            Heard::Notice(notice) => {
-                ledger.notice(&notice);
-                goodbye_of(notice)
-            }
-        })
-        .await;
+        let mut user = User {
+            tally: &self.tally,
+            ledger: Ledger::default(),
+            previous: Previous::default(),
+            first_at: None,
+            goodbye: None,
+        };
+        // To the first token, whose round trips are counted: a poller makes more of them afterwards.
+        let mut received = client::receive(wire, |heard| user.hear(heard)).await;
         let trips = wire.round_trips() - trips_before;
+        if received.is_ok() && user.goodbye.is_none() {
+            received = client::receive(wire, |heard| user.hear(heard)).await;
+        }
+        let User {
+            ledger,
+            first_at,
+            goodbye,
+            ..
+        } = user;
+        let end = goodbye.unwrap_or_else(|| Err(received.err().unwrap_or(Ended::Closed)));
         lock(&self.tally).path = wire.path();
         self.close(&ledger, first_at, trips, end)
     }

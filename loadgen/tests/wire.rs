@@ -26,7 +26,8 @@ use pushbench::{
 };
 use pushbench_server::contract::{
     ask::{Ask, FeedAsk},
-    transport::{Http, Transport},
+    endpoint::Endpoint,
+    transport::{Family, Http, Transport},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -63,6 +64,7 @@ async fn converse(mut stream: TcpStream, answers: Vec<Vec<u8>>, then: Then, slow
     stream.set_nodelay(true).unwrap();
     for mut answer in answers {
         let request = request(&mut stream).await;
+        let request = String::from_utf8_lossy(&request);
         // A hand-made server still knows how to answer a key.
         let mut lines = request.lines();
         if let Some(key) = lines.find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")) {
@@ -89,15 +91,25 @@ fn accept_key(key: &str) -> String {
     tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes())
 }
 
-async fn request(stream: &mut TcpStream) -> String {
+/// A head, or the begin of what is none: a length.
+async fn request(stream: &mut TcpStream) -> Vec<u8> {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.ends_with(b"\r\n\r\n") && head.first() != Some(&0) {
         match stream.read_u8().await {
             Ok(byte) => head.push(byte),
             Err(_) => break,
         }
     }
-    String::from_utf8(head).unwrap()
+    head
+}
+
+/// A server of everything that there is.
+fn at(server: SocketAddr) -> Endpoint {
+    Endpoint {
+        http: server,
+        bare: Some(server),
+        certificate: None,
+    }
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -111,7 +123,7 @@ fn feed() -> Ask {
 
 async fn ask(transport: Transport, server: SocketAddr) -> Result<Box<dyn Wire>, Ended> {
     let asked = async {
-        let mut wire = client::connect(transport, server).await?;
+        let mut wire = client::connect(transport, at(server)).await?;
         wire.ask(&feed()).await?;
         Ok(wire)
     };
@@ -274,6 +286,10 @@ fn named(transport: Transport) -> &'static str {
         Transport::SseH2 | Transport::FetchH2 => "HTTP/2.0 200 text/event-stream",
         Transport::WsH1 => "HTTP/1.1 101 websocket",
         Transport::WsH2 => "HTTP/2.0 200 websocket",
+        Transport::PollH1 => "HTTP/1.1 200 application/x-ndjson",
+        Transport::FloorSse => "bare HTTP/1.1 200 text/event-stream",
+        Transport::FloorWs => "bare HTTP/1.1 101 websocket",
+        Transport::RawTcp => "bare length-prefixed",
     }
 }
 
@@ -317,6 +333,51 @@ fn other_paths(transport: Transport) -> Vec<(Vec<u8>, &'static str)> {
                 "websocket with permessage-deflate` came",
             ),
         ],
+        Transport::PollH1 => vec![
+            (
+                "HTTP/1.0 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n".into(),
+                "`HTTP/1.0 200 application/x-ndjson` came",
+            ),
+            (
+                ok("content-length: 0\r\n\r\n"),
+                "`HTTP/1.1 200 text/event-stream` came",
+            ),
+        ],
+        // Of another server than a floor, and of a floor that is none.
+        Transport::FloorSse => vec![
+            (ok("\r\n"), "`HTTP/1.1 200 text/event-stream` came"),
+            (
+                "HTTP/1.1 200 OK\r\nserver: bare\r\n\r\n".into(),
+                "`bare HTTP/1.1 200` came",
+            ),
+        ],
+        Transport::FloorWs => vec![
+            (
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n".into(),
+                "`HTTP/1.1 200 text/plain` came",
+            ),
+            (
+                format!("HTTP/1.1 101 x\r\n{UPGRADE}sec-websocket-accept: {{accept}}\r\n\r\n"),
+                "`HTTP/1.1 101 websocket` came",
+            ),
+            (
+                format!(
+                    "HTTP/1.1 101 x\r\nserver: bare\r\n{UPGRADE}sec-websocket-accept: x\r\n\r\n"
+                ),
+                "accept",
+            ),
+            (
+                format!(
+                    "HTTP/1.1 101 x\r\nserver: bare\r\n{UPGRADE}sec-websocket-accept: {{accept}}\r\n\
+                     sec-websocket-extensions: permessage-deflate\r\n\r\n"
+                ),
+                "websocket with permessage-deflate` came",
+            ),
+        ],
+        Transport::RawTcp => vec![
+            (ok("\r\n"), "`HTTP/1.1 200 OK` came"),
+            ("\0\0\0\u{2}[]".into(), "came"),
+        ],
     };
     let bytes = |(answer, says): (String, _)| (answer.into_bytes(), says);
     of_http1.into_iter().map(bytes).collect()
@@ -340,7 +401,10 @@ async fn another_path_than_the_transports_is_named_with_what_was_asked_for() {
             let asked = format!("`{}` was asked for", named(transport));
             assert!(sentence.contains(&asked), "{sentence}");
         }
-        // A refusal is none of them.
+        // A refusal is none of them; without HTTP it is a notice.
+        if transport.capabilities().family == Family::Raw {
+            continue;
+        }
         let refusal = match transport.capabilities().http {
             Http::H2 => http2::head(&[http2::NOT_FOUND], true),
             _ => b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n".to_vec(),
@@ -358,7 +422,7 @@ async fn another_path_than_the_transports_is_named_with_what_was_asked_for() {
 fn diverted(directory: &Path, to: SocketAddr) -> std::path::PathBuf {
     let path = directory.join("serve");
     let script = format!(
-        "#!/bin/sh\n{} \"$@\" | sed -u 's/127\\.0\\.0\\.1:[0-9]*/{to}/'\n",
+        "#!/bin/sh\n{} \"$@\" | sed -u 's/127\\.0\\.0\\.1:[0-9]*/{to}/g'\n",
         env!("CARGO_BIN_EXE_pushbench")
     );
     fs::write(&path, script).unwrap();

@@ -14,6 +14,8 @@ use crate::{
 pub struct Config {
     /// Addresses to listen on; port 0 lets the kernel choose.
     pub listen: Vec<SocketAddr>,
+    /// Address of the floors, if they are served: for trials, on loopback.
+    pub bare: Option<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
     /// `Origin`s beside our own whose pages may open a WebSocket (`https://example.org`).
@@ -42,6 +44,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 3000))],
+            bare: None,
             limits: Limits::default(),
             allow_origins: Vec::new(),
             allow_hosts: Vec::new(),

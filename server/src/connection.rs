@@ -23,6 +23,7 @@ use crate::{
     contract::clock::now_ns,
     counters::{Counter, Counters},
     faults::Injector,
+    leases::Leases,
     meters::Meters,
     progress::Streams,
     sys,
@@ -44,6 +45,7 @@ pub struct Connection {
     carries_streams: AtomicBool,
     /// What a TLS handshake came to.
     session: OnceLock<Session>,
+    leases: Leases,
 }
 
 impl Connection {
@@ -68,6 +70,11 @@ impl Connection {
     pub(crate) fn secured(&self, session: Session) {
         // There is one handshake a connection.
         let _ = self.session.set(session);
+    }
+
+    /// Subscriptions that wait for their poller's next request.
+    pub fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Since when the socket refuses bytes ([`now_ns`]), if it does.
@@ -229,6 +236,7 @@ impl Register {
             stall_ended: AtomicBool::new(false),
             carries_streams: AtomicBool::new(false),
             session: OnceLock::new(),
+            leases: Leases::default(),
         });
         let slot = self.lock().insert(connection.clone());
         Io {
@@ -362,6 +370,8 @@ impl AsyncWrite for Io {
 impl Drop for Io {
     fn drop(&mut self) {
         self.register.lock().remove(self.slot);
+        // Others may hold the connection a while longer.
+        self.connection.leases.clear();
         let counters = &self.connection.meters.counters;
         self.connection.traffic().close(counters);
         counters.count(Counter::Closed);

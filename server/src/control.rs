@@ -30,6 +30,9 @@ use crate::{
 pub struct Launch {
     /// Where to listen; port 0 lets the kernel choose.
     pub listen: SocketAddr,
+    /// Where the floors listen, for a trial of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bare: Option<SocketAddr>,
     /// Which start of the server this is, from 1.
     pub epoch: u32,
     /// Last message of the feed in the epoch before.
@@ -59,6 +62,7 @@ impl Launch {
     pub fn config(&self) -> Config {
         Config {
             listen: vec![self.listen],
+            bare: self.bare,
             limits: Limits {
                 connections: self.connections,
                 // HTTP counts the pause between two requests as time for the next head. A WebSocket

@@ -52,6 +52,8 @@ counters! {
     RefusedOrigins = "refused_origins",
     /// WebSocket upgrades malformed by RFC 6455 §4.2.1.
     RefusedUpgrades = "refused_upgrades",
+    /// Subscriptions whose poller did not ask again in time.
+    ForgottenPolls = "forgotten_polls",
     /// Connections reset because the socket refused bytes for too long.
     ClosedStalled = "closed_stalled",
     /// Connections reset on request, to measure reconnection.

@@ -3,20 +3,19 @@
 //! Our own, not a broadcast channel, because replaying history and joining the live stream must be one
 //! step: with two structures a message falls between them or arrives twice.
 
+mod message;
+
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use axum::extract::ws::Utf8Bytes;
-use bytes::Bytes;
 use slab::Slab;
 
 use crate::{
     contract::{
         clock::now_ns,
-        event::frame,
         event_id::EventId,
         message::{Envelope, Stamps, encode},
     },
@@ -24,42 +23,12 @@ use crate::{
     faults::{Injector, Stage},
     history::{History, Read},
     meters::Meters,
-    transport::framing::line,
 };
+
+pub use message::Message;
 
 /// Number of the feed's stream; turns count from 1.
 pub const FEED: u64 = 0;
-
-/// A message, encoded once for all its subscribers.
-#[derive(Debug)]
-pub struct Message {
-    /// Its identity.
-    pub id: EventId,
-    /// When it was encoded, [`now_ns`].
-    pub sent_at: u64,
-    /// The envelope with the text in it: the payload of every transport.
-    pub payload: Utf8Bytes,
-    event: OnceLock<Bytes>,
-    event_with_id: OnceLock<Bytes>,
-    line: OnceLock<Bytes>,
-}
-
-impl Message {
-    /// As a server-sent event, framed at the first call and shared from then on.
-    pub fn event(&self, with_id: bool) -> Bytes {
-        let (cell, id) = if with_id {
-            (&self.event_with_id, Some(self.id))
-        } else {
-            (&self.event, None)
-        };
-        cell.get_or_init(|| frame(None, id, &self.payload)).clone()
-    }
-
-    /// As a line, the same way.
-    pub fn line(&self) -> Bytes {
-        self.line.get_or_init(|| line(&self.payload)).clone()
-    }
-}
 
 /// A stream: the feed, or one turn.
 #[derive(Debug)]
@@ -156,14 +125,9 @@ impl Topic {
                 stamps.scheduled_at = faults.stamp(scheduled_at);
                 stamps.sent_at = faults.stamp(sent_at);
             }
-            state.history.push(Arc::new(Message {
-                id: self.id(seq),
-                sent_at,
-                payload: encode(self.envelope, &stamps, text).into(),
-                event: OnceLock::new(),
-                event_with_id: OnceLock::new(),
-                line: OnceLock::new(),
-            }));
+            let payload = encode(self.envelope, &stamps, text).into();
+            let message = Message::new(self.id(seq), sent_at, payload);
+            state.history.push(Arc::new(message));
             let counters = &self.meters.counters;
             counters.add(Counter::Owed, state.known.len() as u64 + state.strangers);
             counters.count(Counter::Published);
@@ -344,6 +308,11 @@ impl Subscription {
         let topic = self.topic.clone();
         let state = topic.lock();
         self.advance(&state)
+    }
+
+    /// The last message that it has read from its stream, or joined after.
+    pub fn position(&self) -> EventId {
+        self.topic.id(self.after)
     }
 
     /// Stops on the subscriber's wish: a turn for good, the feed for this subscription alone.

@@ -12,6 +12,7 @@ pub mod faults;
 pub mod guard;
 pub mod history;
 pub mod hub;
+pub mod leases;
 pub mod limits;
 pub mod meters;
 pub mod pacer;

@@ -60,6 +60,18 @@ pub struct Limits {
     pub retained_turns: usize,
     /// Subscribers whose return a feed recognizes (`refused_asks` for the next one).
     pub known_subscribers: usize,
+    /// How long a poll waits for a message before it is answered with none: below the 30 s after which
+    /// common proxies give up on an answer.
+    pub poll_wait: Duration,
+    /// How long a subscription waits for the next request of its poller before it is given up
+    /// (`forgotten_polls`): as long as the head of any other request may take.
+    pub poll_pause: Duration,
+    /// Subscriptions of pollers that a connection keeps between their requests (`refused_asks`): as many
+    /// as HTTP/2 recommends streams.
+    pub polls: usize,
+    /// Bytes of an answer to a poll before the rest is left to the next: several hundred tokens, so that
+    /// catching up costs few round trips and no reader a buffer without a bound.
+    pub poll_bytes: usize,
     /// How long a socket may refuse bytes before its connection is reset (`closed_stalled`): a reader
     /// that stopped reading, not a slow link.
     pub write_stall: Duration,
@@ -90,6 +102,10 @@ impl Default for Limits {
             turns: 4_096,
             retained_turns: 256,
             known_subscribers: 65_536,
+            poll_wait: Duration::from_secs(25),
+            poll_pause: Duration::from_secs(10),
+            polls: 100,
+            poll_bytes: 64 * 1_024,
             write_stall: Duration::from_secs(10),
             shutdown: Duration::from_secs(5),
         }

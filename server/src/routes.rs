@@ -5,6 +5,7 @@
 //! | `GET /sse/chat`, `POST /sse/chat` | one turn as server-sent events; the ask is the query or the JSON body |
 //! | `GET /sse/feed`, `POST /sse/feed` | the feed as server-sent events |
 //! | `POST /ndjson/chat`, `POST /ndjson/feed` | the same as lines of JSON |
+//! | `GET /poll/chat`, `GET /poll/feed` | the same by long polling, an answer a request ([`poll`](crate::transport::poll)) |
 //! | `GET /ws` | WebSocket: asks as text messages, streams back; over HTTP/2 by `CONNECT` (RFC 8441) |
 //! | `GET /health` | `ok` |
 //! | `GET /`, `GET /sse`, `POST /fetch-sse`, `POST /api/gpt/get` | the articles' samples, to any origin ([`articles`]) |
@@ -43,7 +44,11 @@ use crate::{
     hub::Subscription,
     problem::Problem,
     shared::{Refusal, Shared},
-    transport::{framing::Framing, sse, ws},
+    transport::{
+        framing::Framing,
+        poll::{Poll, Poller},
+        sse, ws,
+    },
 };
 
 /// The whole service.
@@ -54,6 +59,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/sse/feed", get(feed_by_query).post(feed_by_body))
         .route("/ndjson/chat", post(chat_as_lines))
         .route("/ndjson/feed", post(feed_as_lines))
+        .route("/poll/chat", get(poll_chat))
+        .route("/poll/feed", get(poll_feed))
         .route("/ws", any(websocket).layer(upgrades_only))
         .route("/health", get("ok"))
         .method_not_allowed_fallback(wrong_method)
@@ -70,7 +77,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
 async fn nothing_here() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
-        "nothing here: try /, /sse/chat, /sse/feed or /ws",
+        "nothing here: try /, /sse/chat, /sse/feed, /poll/chat, /poll/feed or /ws",
     )
 }
 
@@ -211,6 +218,50 @@ fn feed(
     begin(shared, connection, shared.subscribe(&ask), framing)
 }
 
+async fn poll_chat(
+    State(shared): App,
+    Extension(connection): Connected,
+    LastEventId(last): LastEventId,
+    poll: Poll,
+    ask: Result<Query<ChatAsk>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(mut ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
+    ask.after = last.or(ask.after);
+    let poller = Poller {
+        subscriber: None,
+        after: ask.after,
+    };
+    let join = || shared.chat(&ask);
+    polled(poll.answer(poller, join, &shared, &connection).await)
+}
+
+async fn poll_feed(
+    State(shared): App,
+    Extension(connection): Connected,
+    LastEventId(last): LastEventId,
+    poll: Poll,
+    ask: Result<Query<FeedAsk>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(mut ask) =
+        ask.map_err(|rejection| unreadable(&shared, rejection.status(), rejection.body_text()))?;
+    ask.after = last.or(ask.after);
+    ask.resume |= poll.goes_on();
+    let poller = Poller {
+        subscriber: ask.subscriber,
+        after: ask.after,
+    };
+    let join = || shared.subscribe(&ask);
+    polled(poll.answer(poller, join, &shared, &connection).await)
+}
+
+fn polled(answer: Result<Response, Refusal>) -> Result<Response, Problem> {
+    match answer {
+        Err(Refusal::Complete) => Ok(StatusCode::NO_CONTENT.into_response()),
+        answer => Ok(answer?),
+    }
+}
+
 async fn websocket(
     State(shared): App,
     Extension(connection): Connected,
@@ -251,13 +302,21 @@ pub(crate) fn unreadable(shared: &Shared, status: StatusCode, message: String) -
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let status = match refusal {
-            Refusal::TooLong(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Refusal::UnknownTurn(_) | Refusal::Complete => StatusCode::NOT_FOUND,
-            Refusal::Turns(_) | Refusal::Subscribers(_) | Refusal::Streams(_) => {
+        Self::new(refusal.status(), refusal.to_string())
+    }
+}
+
+impl Refusal {
+    /// How HTTP says it.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UnknownTurn(_) => StatusCode::NOT_FOUND,
+            // The standard's way to end an EventSource that reconnects after a complete answer.
+            Self::Complete => StatusCode::NO_CONTENT,
+            Self::Turns(_) | Self::Polls(_) | Self::Subscribers(_) | Self::Streams(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-        };
-        Self::new(status, refusal.to_string())
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     config::Config,
-    connection::Connection,
+    connection::{Connection, Io},
     contract::{clock::now_ns, endpoint::Endpoint},
     counters::{Counter, Counters},
     faults::{Injector, TooDense},
@@ -23,6 +23,7 @@ use crate::{
     serving::{serve_clear, serve_secured},
     shared::Shared,
     tls::{Acceptor, Identity, Unusable},
+    transport::bare,
     turns::Turns,
 };
 
@@ -34,6 +35,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     /// None in clear text.
     tls: Option<Acceptor>,
+    /// Where the floors are served, if they are.
+    bare: Option<TcpListener>,
 }
 
 /// The server could not start.
@@ -68,23 +71,11 @@ impl Server {
     pub async fn bind(config: Config, counters: Counters) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         for &address in &config.listen {
-            listeners.push(listen(address, config.limits.backlog).map_err(|source| {
-                let remedy = match source.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        "; end the program that uses it or choose another port"
-                    }
-                    io::ErrorKind::PermissionDenied => {
-                        "; ports below 1024 need privileges, choose a higher one"
-                    }
-                    _ => "",
-                };
-                StartError::Listen {
-                    address,
-                    source,
-                    remedy,
-                }
-            })?);
+            listeners.push(listen(address, config.limits.backlog)?);
         }
+        let bare = config.bare;
+        let bare = bare.map(|address| listen(address, config.limits.backlog));
+        let bare = bare.transpose()?;
         let addresses = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
@@ -122,6 +113,7 @@ impl Server {
             listeners,
             addresses,
             tls,
+            bare,
         })
     }
 
@@ -134,7 +126,13 @@ impl Server {
     pub fn endpoint(&self) -> Option<Endpoint> {
         let http = *self.addresses.first()?;
         let certificate = self.tls.as_ref().map(|tls| tls.certificate().clone());
-        Some(Endpoint { http, certificate })
+        let bare = self.bare.as_ref();
+        let bare = bare.and_then(|listener| listener.local_addr().ok());
+        Some(Endpoint {
+            http,
+            certificate,
+            bare,
+        })
     }
 
     /// What all connections share.
@@ -149,6 +147,7 @@ impl Server {
             shared,
             listeners,
             tls,
+            bare,
             ..
         } = self;
         if let Some(rate) = shared.config.feed_rate {
@@ -157,12 +156,15 @@ impl Server {
         if shared.config.faults.awake {
             tokio::spawn(stay_awake());
         }
-        let reaper = tokio::spawn(reset_stalled(shared.clone()));
+        let reaper = tokio::spawn(end_idle(shared.clone()));
         let mut accepting = JoinSet::new();
         let app = routes::router(shared.clone());
         for listener in listeners {
             let tls = tls.clone();
             accepting.spawn(accept(listener, tls, app.clone(), shared.clone()));
+        }
+        if let Some(listener) = bare {
+            accepting.spawn(accept_bare(listener, shared.clone()));
         }
         stop.await;
         accepting.shutdown().await;
@@ -187,7 +189,24 @@ fn acceptor(config: &Config) -> Result<Acceptor, Unusable> {
     }
 }
 
-fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, backlog: u32) -> Result<TcpListener, StartError> {
+    bind(address, backlog).map_err(|source| {
+        let remedy = match source.kind() {
+            io::ErrorKind::AddrInUse => "; end the program that uses it or choose another port",
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need privileges, choose a higher one"
+            }
+            _ => "",
+        };
+        StartError::Listen {
+            address,
+            source,
+            remedy,
+        }
+    })
+}
+
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -218,10 +237,31 @@ async fn wait_for_goodbyes(shared: &Shared) {
 }
 
 async fn accept(listener: TcpListener, tls: Option<Acceptor>, app: Router, shared: Arc<Shared>) {
+    loop {
+        let io = admit(&listener, &shared).await;
+        let (app, shared) = (app.clone(), shared.clone());
+        match tls.clone() {
+            None => tokio::spawn(serve_clear(io, app, shared)),
+            Some(tls) => tokio::spawn(serve_secured(io, tls, app, shared)),
+        };
+    }
+}
+
+/// The same for the floors, which HTTP does not stand before.
+async fn accept_bare(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let io = admit(&listener, &shared).await;
+        tokio::spawn(bare::serve(io, shared.clone()));
+    }
+}
+
+/// The next connection that is within bounds.
+async fn admit(listener: &TcpListener, shared: &Shared) -> Io {
     // Out of open files, accepting fails at once and for as long as it lasts: pause, do not spin.
     const PAUSE: Duration = Duration::from_millis(50);
     let counters = &shared.meters.counters;
     let injected = shared.injected();
+    let nodelay = shared.config.factors.nodelay;
     loop {
         match listener.accept().await {
             Ok(_) if shared.register.live() >= shared.config.limits.connections => {
@@ -230,19 +270,14 @@ async fn accept(listener: TcpListener, tls: Option<Acceptor>, app: Router, share
             Ok((stream, _)) => {
                 counters.count(Counter::Accepted);
                 // Entered here, not in its task: a burst must not outrun the count it is held to.
-                let io = shared
-                    .register
-                    .enter(stream, shared.meters.clone(), injected.as_deref());
-                let nodelay = shared.config.factors.nodelay;
-                if let Err(error) = io.connection().socket().set_nodelay(nodelay) {
-                    tracing::debug!(%error, "the connection was gone before it was served");
-                    continue;
+                let meters = shared.meters.clone();
+                let io = shared.register.enter(stream, meters, injected.as_deref());
+                match io.connection().socket().set_nodelay(nodelay) {
+                    Ok(()) => return io,
+                    Err(error) => {
+                        tracing::debug!(%error, "the connection was gone before it was served");
+                    }
                 }
-                let (app, shared) = (app.clone(), shared.clone());
-                match tls.clone() {
-                    None => tokio::spawn(serve_clear(io, app, shared)),
-                    Some(tls) => tokio::spawn(serve_secured(io, tls, app, shared)),
-                };
             }
             Err(error) => {
                 counters.count(Counter::FailedAccepts);
@@ -260,8 +295,8 @@ async fn stay_awake() {
     }
 }
 
-/// Resets connections whose reader stopped reading.
-async fn reset_stalled(shared: Arc<Shared>) {
+/// Resets connections whose reader stopped reading, and forgets pollers who do not ask again.
+async fn end_idle(shared: Arc<Shared>) {
     let limit_ns = shared.config.limits.write_stall.as_nanos() as u64;
     let stopped_reading = |connection: &Connection, stalled_ns: u64| {
         // One that was reset stays registered until its tasks have seen it.
@@ -280,6 +315,9 @@ async fn reset_stalled(shared: Arc<Shared>) {
         looks.tick().await;
         let now = now_ns();
         for connection in shared.register.all() {
+            let forgotten = connection.leases().forget(shared.config.limits.poll_pause);
+            let counters = &shared.meters.counters;
+            counters.add(Counter::ForgottenPolls, forgotten as u64);
             let since = connection.stalled_since();
             stopped_reading(
                 &connection,

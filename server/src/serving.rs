@@ -114,6 +114,7 @@ pub(crate) async fn serve_http1<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let polled = connection.clone();
     let app = app.map_request(move |mut request: hyper::Request<_>| {
         request.extensions_mut().insert(connection.clone());
         request
@@ -130,8 +131,14 @@ pub(crate) async fn serve_http1<S>(
     let result = tokio::select! {
         result = &mut serving => result,
         () = shared.stopping() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            // A poller between two requests is yet to be told its stream's end.
+            tokio::select! {
+                result = &mut serving => result,
+                () = polled.leases().told() => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            }
         }
     };
     if let Err(error) = result {
@@ -155,6 +162,7 @@ pub(crate) async fn serve_http2<S>(
     connection.carry_streams();
     let asked = Arc::new(Notify::new());
     let asks = asked.clone();
+    let polled = connection.clone();
     let app = app.map_request(move |mut request: hyper::Request<_>| {
         asks.notify_one();
         request.extensions_mut().insert(connection.clone());
@@ -178,8 +186,14 @@ pub(crate) async fn serve_http2<S>(
     let result = tokio::select! {
         result = &mut serving => result,
         () = shared.stopping() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            // A poller between two requests is yet to be told its stream's end.
+            tokio::select! {
+                result = &mut serving => result,
+                () = polled.leases().told() => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            }
         }
         () = passes_unasked(&asked, limits.header_time) => {
             return shared.meters.counters.count(Counter::RefusedHeaders);

@@ -57,6 +57,9 @@ pub enum Refusal {
     /// Bound on turns.
     #[error(transparent)]
     Turns(#[from] TooManyTurns),
+    /// Bound on pollers.
+    #[error("{0} streams are polled on this connection, which is its limit: open another")]
+    Polls(usize),
     /// Bound on subscribers.
     #[error(transparent)]
     Subscribers(#[from] TooManyKnown),

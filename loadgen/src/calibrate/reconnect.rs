@@ -161,7 +161,7 @@ async fn measure(lab: &Lab, transport: Transport, subscribers: u32) -> Result<Me
     let cut = server.disclose().await?.cuts.iter().sum();
 
     let killed_at = now_ns();
-    let address = server.endpoint().http;
+    let endpoint = server.endpoint().clone();
     server.kill().await?;
     let last = bench.last_of_feed(&server);
     bench
@@ -170,7 +170,7 @@ async fn measure(lab: &Lab, transport: Transport, subscribers: u32) -> Result<Me
         .await;
     let started_at = now_ns();
     let mut server = bench
-        .start_server_at(address, connections, POLICY, Some(last))
+        .start_server_at(&endpoint, connections, POLICY, Some(last))
         .await?;
     let listening_at = now_ns();
     until_back(&bench, &audience, subscribers, killed_at).await;

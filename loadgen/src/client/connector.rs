@@ -1,7 +1,7 @@
 //! What a subscriber needs to open a connection, over and over: the transport, the levels that are the
 //! client's, and where the server is.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use pushbench_server::{
     contract::{
@@ -54,6 +54,15 @@ impl Target {
     /// How it asks, where a response streams.
     pub(super) fn manner(&self) -> Manner {
         Manner::of(self.transport, &self.factors)
+    }
+
+    /// Where connections of this transport go.
+    pub(super) fn address(&self) -> Result<SocketAddr, Ended> {
+        if self.transport.capabilities().http != Http::Bare {
+            return Ok(self.endpoint.http);
+        }
+        let missing = || Ended::Failed("the server was started without the floors".into());
+        self.endpoint.bare.ok_or_else(missing)
     }
 
     /// Scheme, host and port.

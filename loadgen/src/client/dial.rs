@@ -15,7 +15,8 @@ use super::{
 /// How one client opens connections; its clones are the same client, which may resume its own sessions.
 #[derive(Debug, Clone)]
 pub(super) struct Way {
-    server: SocketAddr,
+    /// Or why there is none of the transport's.
+    server: Result<SocketAddr, Ended>,
     /// None in clear text; or why there cannot be any.
     tls: Option<Result<Arc<Tls>, Ended>>,
 }
@@ -44,14 +45,17 @@ impl Way {
             ))),
             None => None,
         };
-        Self { server: *http, tls }
+        Self {
+            server: target.address(),
+            tls,
+        }
     }
 
     /// Opens a connection and shakes hands.
     pub(super) async fn dial(&self) -> Result<Line, Ended> {
         let tls = self.tls.as_ref().map(Result::as_ref).transpose();
         let tls = tls.map_err(Clone::clone)?;
-        let socket = Counted::connect(self.server).await?;
+        let socket = Counted::connect(self.server.clone()?).await?;
         match tls {
             None => Ok(Line::Clear(socket)),
             Some(tls) => {

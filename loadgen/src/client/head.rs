@@ -1,6 +1,8 @@
 //! The head of an HTTP/1 response: what it says of the path, of the body's framing and of the connection
 //! (RFC 9112 §4 to §6).
 
+use pushbench_server::contract::event_id::EventId;
+
 use super::{
     Ended,
     chunked::{self, Malformed, Piece},
@@ -27,10 +29,14 @@ pub struct Head {
     pub keep_alive: bool,
     /// Length in bytes: where the body begins.
     pub length: usize,
+    /// Whether it was written by a floor, and by nobody else.
+    pub bare: bool,
+    /// The last message of a stream that was told, where the answer says it.
+    pub last_event_id: Option<EventId>,
 }
 
 /// How the end of a body is known (RFC 9112 §6.3), and what is still to come of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Framing {
     /// By the chunked coding.
     Chunked(chunked::Decoder),
@@ -67,6 +73,8 @@ impl Head {
             keep_alive: persistent && framing != Framing::UntilClose,
             framing,
             length,
+            bare: fields.all("server").any(|name| name == b"bare"),
+            last_event_id: fields.last_event_id(),
         }))
     }
 
@@ -107,6 +115,11 @@ impl<'a> Fields<'a> {
         let value = self.all("content-type").next().unwrap_or_default();
         let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default();
         String::from_utf8_lossy(media_type.trim_ascii()).to_ascii_lowercase()
+    }
+
+    fn last_event_id(&self) -> Option<EventId> {
+        let value = self.all("last-event-id").next()?;
+        std::str::from_utf8(value).ok()?.parse().ok()
     }
 
     /// RFC 9112 §6.3, for the response to a `GET`.
@@ -240,6 +253,11 @@ mod tests {
         assert_eq!((read.minor_version, read.status), (0, 200));
         assert_eq!(read.media_type, "text/event-stream");
         assert!(!read.keep_alive && !read.is_interim());
+        assert!(!read.bare && read.last_event_id.is_none());
+        let read = head(&["HTTP/1.1 200 OK", "Server: bare", "Last-Event-ID: 1-0-42"]).unwrap();
+        assert_eq!(read.last_event_id.unwrap().to_string(), "1-0-42");
+        assert!(read.bare);
+        assert!(!head(&["HTTP/1.1 200 OK", "Server: barely"]).unwrap().bare);
         assert!(head(&["HTTP/1.1 103 Early Hints"]).unwrap().is_interim());
         assert!(
             !head(&["HTTP/1.1 101 Switching Protocols"])

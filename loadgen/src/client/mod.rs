@@ -1,16 +1,22 @@
 //! The client's half of each transport: connect, ask, receive. One file a transport; matched here and
 //! nowhere else.
 
+mod buffered;
 pub mod chunked;
 mod connector;
 mod content;
 mod counted;
 mod dial;
+mod exchange;
 mod first_frame;
+mod floor_sse;
+mod floor_ws;
 mod h2_connection;
 mod head;
 mod memory;
+mod poll;
 mod polled;
+mod raw_tcp;
 mod request;
 mod script_h2;
 mod sse_h1;
@@ -100,13 +106,18 @@ pub async fn connect_memory(
     stream: impl ByteStream,
 ) -> Result<Box<dyn Wire>, Ended> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let target = Target::new(transport, Factors::default(), nowhere.into());
+    let endpoint = Endpoint {
+        http: nowhere,
+        bare: Some(nowhere),
+        certificate: None,
+    };
+    let target = Target::new(transport, Factors::default(), endpoint);
     over(&target, Counted::new(stream)).await
 }
 
 /// On an open byte stream, which is the wire's own.
 async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<dyn Wire>, Ended> {
-    let server = target.endpoint.http;
+    let server = target.address()?;
     Ok(match target.transport {
         Transport::SseH1 | Transport::FetchH1 => {
             Box::new(sse_h1::StreamH1::new(stream, server, target.manner()))
@@ -120,6 +131,10 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
             let link = Link::own(stream, ws_h2::PATH, true).await?;
             Box::new(ws_h2::WsH2::connect(link, target).await?)
         }
+        Transport::PollH1 => Box::new(poll::PollH1::new(stream, server)),
+        Transport::FloorSse => Box::new(floor_sse::FloorSse::new(stream, server)),
+        Transport::FloorWs => Box::new(floor_ws::FloorWs::upgrade(stream, server).await?),
+        Transport::RawTcp => Box::new(raw_tcp::RawTcp::new(stream)),
     })
 }
 
@@ -146,6 +161,10 @@ pub const fn script(transport: Transport) -> Script {
         Transport::SseH2 | Transport::FetchH2 => script_h2::EVENTS,
         Transport::WsH1 => ws_h1::SCRIPT,
         Transport::WsH2 => script_h2::WEBSOCKET,
+        Transport::PollH1 => poll::SCRIPT,
+        Transport::FloorSse => floor_sse::SCRIPT,
+        Transport::FloorWs => floor_ws::SCRIPT,
+        Transport::RawTcp => raw_tcp::SCRIPT,
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Manner {
     Get,
     /// As `fetch` can: a `POST`, answered in either framing.
     Post(Framing),
+    /// As a poller does: one `GET` after the other, answered by lines.
+    Poll,
 }
 
 /// A request, whichever version of HTTP carries it.
@@ -36,6 +38,7 @@ impl Manner {
     pub fn of(transport: Transport, factors: &Factors) -> Self {
         match transport.capabilities().family {
             Family::Fetch => Self::Post(factors.framing),
+            Family::Poll => Self::Poll,
             _ => Self::Get,
         }
     }
@@ -44,7 +47,7 @@ impl Manner {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Get | Self::Post(Framing::Sse) => "text/event-stream",
-            Self::Post(Framing::Ndjson) => "application/x-ndjson",
+            Self::Post(Framing::Ndjson) | Self::Poll => "application/x-ndjson",
         }
     }
 
@@ -52,7 +55,7 @@ impl Manner {
     pub fn content(self) -> Content {
         match self {
             Self::Get | Self::Post(Framing::Sse) => Content::events(),
-            Self::Post(Framing::Ndjson) => Content::lines(),
+            Self::Post(Framing::Ndjson) | Self::Poll => Content::lines(),
         }
     }
 
@@ -74,9 +77,10 @@ impl Manner {
         let root = match self {
             Self::Get | Self::Post(Framing::Sse) => "/sse",
             Self::Post(Framing::Ndjson) => "/ndjson",
+            Self::Poll => "/poll",
         };
         Ok(match self {
-            Self::Get => Request {
+            Self::Get | Self::Poll => Request {
                 method: "GET",
                 target: format!("{root}/{name}?{}", query(&fields)),
                 last_event_id: after,

@@ -30,7 +30,7 @@ use super::{
 const fn path(manner: Manner) -> &'static str {
     match manner {
         Manner::Get | Manner::Post(Framed::Sse) => "HTTP/1.1 200 text/event-stream",
-        Manner::Post(Framed::Ndjson) => "HTTP/1.1 200 application/x-ndjson",
+        Manner::Post(Framed::Ndjson) | Manner::Poll => "HTTP/1.1 200 application/x-ndjson",
     }
 }
 

@@ -27,7 +27,7 @@ use super::{
 pub const fn path(manner: Manner) -> &'static str {
     match manner {
         Manner::Get | Manner::Post(Framing::Sse) => "HTTP/2.0 200 text/event-stream",
-        Manner::Post(Framing::Ndjson) => "HTTP/2.0 200 application/x-ndjson",
+        Manner::Post(Framing::Ndjson) | Manner::Poll => "HTTP/2.0 200 application/x-ndjson",
     }
 }
 

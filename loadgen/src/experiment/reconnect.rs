@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pushbench_reports::record::{self, Chart, Metric};
 use pushbench_server::{
-    contract::{clock::now_ns, event_id::EventId},
+    contract::{clock::now_ns, endpoint::Endpoint, event_id::EventId},
     control::Command,
     counters::Counter,
 };
@@ -165,12 +165,12 @@ impl Settings {
         hindrance.end(&server)?;
         let mut lag = read_lag.end().await?;
         let kill_ns = now_ns();
-        let address = server.endpoint().http;
+        let endpoint = server.endpoint().clone();
         server.kill().await?;
         let last = bench.last_of_feed(&server);
         let owed = vec![server.counters().read(Counter::Owed)];
         self.pause(bench, self.down_s).await;
-        let (mut server, up_ns) = self.revive(bench, address, connections, last).await?;
+        let (mut server, up_ns) = self.revive(bench, &endpoint, connections, last).await?;
         hindrance.begin(&server)?;
         let read_lag = ReadLag::begin(bench.pacer.clone());
         server.command(Command::Feed { rate }).await?;
@@ -238,12 +238,12 @@ impl Settings {
     async fn revive(
         &self,
         bench: &mut Bench,
-        address: std::net::SocketAddr,
+        endpoint: &Endpoint,
         connections: u32,
         last: EventId,
     ) -> Result<(ServerProcess, u64), Broken> {
         let server = bench
-            .start_server_at(address, connections, self.retry_s.duration(), Some(last))
+            .start_server_at(endpoint, connections, self.retry_s.duration(), Some(last))
             .await?;
         Ok((server, now_ns()))
     }

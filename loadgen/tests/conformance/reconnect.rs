@@ -22,7 +22,9 @@ use pushbench_server::{
 };
 use tokio::task::JoinSet;
 
-use super::support::{Running, books, everywhere, levelled, soon, start, start_at, until};
+use super::support::{
+    Running, anywhere, books, everywhere, levelled, soon, start, start_at, until,
+};
 
 /// Short, so that a test is; longer than a cut takes to be noticed on an idle machine, though nothing
 /// depends on it.
@@ -228,7 +230,7 @@ async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
         let audience = Audience::join(transport, &first.endpoint, true).await;
         first.publish(5);
         audience.received(5 * SUBSCRIBERS).await;
-        let (shared, address) = (first.shared.clone(), first.endpoint.http);
+        let (shared, endpoint) = (first.shared.clone(), first.endpoint.clone());
         first.kill();
         soon("all are gone", audience.crowd.reaches(0)).await;
         // Published by the dying server after its last word to anyone.
@@ -241,7 +243,7 @@ async fn a_killed_server_comes_back_as_the_next_epoch_and_both_books_balance() {
         .await;
 
         let second = start_at(
-            address,
+            &endpoint,
             Config {
                 epoch: 2,
                 previous: Some(EventId {
@@ -301,7 +303,8 @@ impl Mortal {
             .build()
             .unwrap();
         let config = Config {
-            listen: vec![([127, 0, 0, 1], 0).into()],
+            listen: vec![anywhere().http],
+            bare: anywhere().bare,
             ..levelled(config())
         };
         let (started, wait) = std::sync::mpsc::channel();

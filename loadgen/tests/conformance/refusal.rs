@@ -1,20 +1,27 @@
 //! Asks that are refused: in words, counted, and without harm to what runs.
 
+use futures_util::{SinkExt, StreamExt};
 use pushbench::client::Ended;
 use pushbench_server::{
     config::Config,
     contract::{
         ask::{Ask, ChatAsk},
+        framing,
         notice::Notice,
-        transport::{Family, Http, Transport},
+        transport::{Capabilities, Family, Http, Transport},
     },
     counters::Counter,
     limits::Limits,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     plain,
-    support::{Client, Heard, Running, chat, everywhere, feed, start, until},
+    support::{Client, Heard, Running, chat, everywhere, feed, soon, start, until},
 };
 
 #[tokio::test]
@@ -110,9 +117,9 @@ async fn a_second_ask_never_mixes_with_a_stream_that_runs() {
                 Heard::Ended(ended) => panic!("{transport}: {ended}"),
             }
         }
-        match transport.capabilities().family {
+        match transport_waits(transport) {
             // A response is read to its end before the next request: the second turn alone is heard.
-            Family::Sse | Family::Fetch => {
+            2 => {
                 assert_eq!(
                     (refused, streams),
                     (0, vec![(2, 1), (2, 2), (2, 3), (2, 0)])
@@ -130,9 +137,10 @@ async fn a_second_ask_never_mixes_with_a_stream_that_runs() {
 
 /// The stream that a client hears last when it asks twice.
 fn transport_waits(transport: Transport) -> u64 {
-    match transport.capabilities().family {
-        Family::Sse | Family::Fetch => 2,
-        _ => 1,
+    if transport.capabilities().cancel {
+        1
+    } else {
+        2
     }
 }
 
@@ -161,15 +169,12 @@ async fn fields_that_nobody_knows_and_values_that_make_no_sense_are_refused() {
 async fn say(transport: Transport, server: &Running, query: &str, json: &str) -> String {
     let (name, _) = query.split_once('?').unwrap();
     let ask: serde_json::Value = serde_json::from_str(json).unwrap();
-    let http2 = transport.capabilities().http == Http::H2;
-    let (status, body) = match transport.capabilities().family {
-        Family::WebSocket => {
-            let heard = plain::say(server, http2, json).await;
-            return match Notice::decode(&heard).unwrap() {
-                Notice::Refused { reason } => reason,
-                other => panic!("{json}: {other:?}"),
-            };
-        }
+    let Capabilities { family, http, .. } = transport.capabilities();
+    let http2 = http == Http::H2;
+    let (status, body) = match family {
+        _ if http == Http::Bare => return say_bare(family, server, json).await,
+        Family::WebSocket => return refused(&plain::say(server, http2, json).await),
+        Family::Poll => plain::get(server, http2, &format!("/poll/{query}")).await,
         Family::Fetch => {
             let target = format!("/sse/{name}");
             plain::post(server, http2, &target, &ask[name].to_string()).await
@@ -179,4 +184,51 @@ async fn say(transport: Transport, server: &Running, query: &str, json: &str) ->
     assert!((400..500).contains(&status), "{query}: {status}");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     body["error"].as_str().unwrap().to_owned()
+}
+
+/// The same to a floor.
+async fn say_bare(family: Family, server: &Running, json: &str) -> String {
+    let address = server.endpoint.bare.unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    match family {
+        Family::WebSocket => {
+            let url = format!("ws://{address}/ws");
+            let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+            socket.send(Message::text(json)).await.unwrap();
+            let answer = soon("an answer", socket.next()).await.unwrap().unwrap();
+            refused(answer.to_text().unwrap())
+        }
+        Family::Raw => {
+            stream.write_all(&framing::prefixed(json)).await.unwrap();
+            let length = soon("an answer", stream.read_u32()).await.unwrap();
+            let mut answer = vec![0; length as usize];
+            stream.read_exact(&mut answer).await.unwrap();
+            refused(std::str::from_utf8(&answer).unwrap())
+        }
+        _ => {
+            let (name, fields) = json[2..json.len() - 1].split_once("\":").unwrap();
+            let length = fields.len();
+            let head = format!("POST /{name} HTTP/1.1\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all((head + fields).as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            // One JSON object: the connection stays open.
+            while !answer.ends_with(b"}") {
+                let read = soon("an answer", stream.read_buf(&mut answer)).await;
+                assert_ne!(read.unwrap(), 0, "{json}: it ended");
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("HTTP/1.1 4"), "{json}: {head}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            body["error"].as_str().unwrap().to_owned()
+        }
+    }
+}
+
+/// The reason in the notice that answers an ask.
+fn refused(notice: &str) -> String {
+    match Notice::decode(notice).unwrap() {
+        Notice::Refused { reason } => reason,
+        other => panic!("{other:?}"),
+    }
 }

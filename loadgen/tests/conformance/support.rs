@@ -103,24 +103,33 @@ pub struct Running {
     task: JoinHandle<()>,
 }
 
-/// On a port that the kernel chooses.
-pub async fn start(config: Config) -> Running {
-    start_at(SocketAddr::from(([127, 0, 0, 1], 0)), config).await
+/// On ports that the kernel chooses.
+pub fn anywhere() -> Endpoint {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    Endpoint {
+        http: any,
+        bare: Some(any),
+        certificate: None,
+    }
 }
 
-pub async fn start_at(address: SocketAddr, config: Config) -> Running {
+pub async fn start(config: Config) -> Running {
+    start_at(&anywhere(), config).await
+}
+
+pub async fn start_at(endpoint: &Endpoint, config: Config) -> Running {
     let config = Config {
-        listen: vec![address],
+        listen: vec![endpoint.http],
+        bare: endpoint.bare,
         ..levelled(config)
     };
     let counters = Counters::private().unwrap();
     let server = Server::bind(config, counters).await.unwrap();
-    let (address, shared) = (server.addresses()[0], server.shared());
-    let endpoint = server.endpoint().unwrap();
+    let (endpoint, shared) = (server.endpoint().unwrap(), server.shared());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async { drop(stopped.await) }));
     Running {
-        address,
+        address: endpoint.http,
         endpoint,
         shared,
         stop,

@@ -14,6 +14,9 @@ pub struct Endpoint {
     /// The certificate that it shows there, and that its clients trust; none of a server of clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
+    /// The floors, where the server was started with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bare: Option<SocketAddr>,
 }
 
 impl From<SocketAddr> for Endpoint {
@@ -22,6 +25,7 @@ impl From<SocketAddr> for Endpoint {
         Self {
             http,
             certificate: None,
+            bare: None,
         }
     }
 }

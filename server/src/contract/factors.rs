@@ -446,6 +446,11 @@ impl Factors {
                 "it is a setting of hyper's HTTP/1.1 builder",
             ),
             (
+                "flush",
+                self.flush != usual.flush && (http == Http::Bare || family == Family::Poll),
+                "a floor writes what is ready, and an answer to a poll is a batch already",
+            ),
+            (
                 "framing",
                 self.framing != usual.framing && family != Family::Fetch,
                 "only fetch leaves the framing to both ends",
@@ -565,6 +570,28 @@ mod tests {
                 "carries one stream",
             ),
             (Transport::SseH1, r#"framing="ndjson""#, "only fetch"),
+            (
+                Transport::FloorWs,
+                r#"flush="50ms""#,
+                "writes what is ready",
+            ),
+            (Transport::PollH1, r#"flush="each""#, "a batch already"),
+            (
+                Transport::FloorWs,
+                r#"ws_read_buffer_bytes=1024"#,
+                "tungstenite",
+            ),
+            (Transport::RawTcp, r#"tls=true"#, "straight to the socket"),
+            (
+                Transport::FloorSse,
+                r#"http_stack="axum""#,
+                "on HTTP/1.1 in clear text",
+            ),
+            (
+                Transport::FloorSse,
+                r#"compression="gzip-6""#,
+                "streamed HTTP response",
+            ),
         ] {
             let refusal = with(level).misfit(transport).unwrap().to_string();
             assert!(refusal.contains(says), "{refusal} lacks {says}");

@@ -7,6 +7,8 @@ pub mod endpoint;
 pub mod event;
 pub mod event_id;
 pub mod factors;
+pub mod framing;
 pub mod message;
 pub mod notice;
 pub mod transport;
+pub mod websocket;

@@ -20,6 +20,14 @@ pub enum Transport {
     WsH1,
     /// WebSocket over an HTTP/2 stream (RFC 8441).
     WsH2,
+    /// Long polling over HTTP/1.1.
+    PollH1,
+    /// Server-sent events over an HTTP/1.1 response, made by hand.
+    FloorSse,
+    /// WebSocket made by hand.
+    FloorWs,
+    /// Messages with their length before them.
+    RawTcp,
 }
 
 /// What a transport can do: what tests and experiments ask before they ask it to.
@@ -61,13 +69,17 @@ pub enum Http {
 
 impl Transport {
     /// Every transport there is; the conformance tests iterate over it.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::SseH1,
         Self::SseH2,
         Self::FetchH1,
         Self::FetchH2,
         Self::WsH1,
         Self::WsH2,
+        Self::PollH1,
+        Self::FloorSse,
+        Self::FloorWs,
+        Self::RawTcp,
     ];
 
     /// The name in plans, reports and on the command line.
@@ -79,6 +91,10 @@ impl Transport {
             Self::FetchH2 => "fetch-h2",
             Self::WsH1 => "ws-h1",
             Self::WsH2 => "ws-h2",
+            Self::PollH1 => "poll-h1",
+            Self::FloorSse => "floor-sse",
+            Self::FloorWs => "floor-ws",
+            Self::RawTcp => "raw-tcp",
         }
     }
 
@@ -91,6 +107,10 @@ impl Transport {
             Self::FetchH2 => (Family::Fetch, Http::H2),
             Self::WsH1 => (Family::WebSocket, Http::H1),
             Self::WsH2 => (Family::WebSocket, Http::H2),
+            Self::PollH1 => (Family::Poll, Http::H1),
+            Self::FloorSse => (Family::Sse, Http::Bare),
+            Self::FloorWs => (Family::WebSocket, Http::Bare),
+            Self::RawTcp => (Family::Raw, Http::Bare),
         };
         Capabilities {
             family,
@@ -108,6 +128,12 @@ impl Transport {
             Self::FetchH2 => "the same over HTTP/2",
             Self::WsH1 => "WebSocket by upgrade (RFC 6455)",
             Self::WsH2 => "WebSocket by extended CONNECT over HTTP/2 (RFC 8441)",
+            Self::PollH1 => "long polling: a GET for each batch of messages",
+            Self::FloorSse => {
+                "POST answered by text/event-stream, made by hand: the protocol's own cost"
+            }
+            Self::FloorWs => "WebSocket made by hand: the protocol's own cost",
+            Self::RawTcp => "a length before each message: the floor under the floors",
         }
     }
 }
@@ -159,7 +185,9 @@ mod tests {
         }
         let refusal = "sse".parse::<Transport>().unwrap_err().to_string();
         assert!(
-            refusal.contains("`sse`") && refusal.contains("sse-h1, sse-h2"),
+            refusal.contains("`sse`")
+                && refusal.contains("sse-h1, sse-h2")
+                && refusal.contains(", raw-tcp"),
             "{refusal}"
         );
     }

@@ -369,6 +369,7 @@ async fn draws_differ_from_seed_to_seed() {
 fn a_launch_without_faults_is_one_that_an_older_build_reads() {
     let launch = |faults| Launch {
         listen: ([127, 0, 0, 1], 0).into(),
+        bare: None,
         epoch: 1,
         previous: None,
         connections: 1,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    contract::{event::frame, notice::Notice},
+    contract::{event::frame, framing::line, notice::Notice},
     hub::Message,
 };
 
@@ -62,11 +62,6 @@ impl Framing {
             Self::Lines => line(&notice.encode()),
         }
     }
-}
-
-/// A text of one line, ended.
-pub(crate) fn line(text: &str) -> Bytes {
-    [text, "\n"].concat().into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! How a subscription is drained onto each wire.
 
+pub mod bare;
+mod floor_sse;
+mod floor_ws;
 pub mod framing;
+pub mod poll;
+mod raw_tcp;
 pub mod sse;
 pub mod ws;

@@ -9,9 +9,11 @@
 )]
 
 mod articles;
+mod bare;
 mod bounds;
 mod guards;
 mod http2;
 mod payloads;
+mod polls;
 mod shutdown;
 mod support;

@@ -7,21 +7,25 @@ use pushbench_server::{
     config::Config,
     contract::{
         factors::Factors,
+        framing,
         message::{self, Envelope},
         notice::Notice,
         transport::{Family, Http, Transport},
     },
     counters::Counter,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_tungstenite::{
-    WebSocketStream,
+    WebSocketStream, client_async,
     tungstenite::{Message, protocol::Role},
 };
 
 use super::{
     http2::Client,
-    support::{Running, messages, soon, start},
+    support::{Answer, Running, messages, soon, start},
 };
 
 fn awkward() -> Vec<String> {
@@ -56,6 +60,8 @@ async fn payloads(server: &Running, transport: Transport) -> Vec<String> {
     let capabilities = transport.capabilities();
     let http2 = capabilities.http == Http::H2;
     match capabilities.family {
+        family if capabilities.http == Http::Bare => of_floor(server, family).await,
+        Family::Poll => polled(server).await,
         Family::WebSocket if http2 => {
             let mut client = Client::connect(server).await;
             let upgrade = client.websocket();
@@ -108,12 +114,76 @@ async fn of_websocket<S: AsyncRead + AsyncWrite + Unpin>(
     let mut payloads = Vec::new();
     loop {
         let message = soon("a message", client.next()).await.unwrap().unwrap();
-        let text = message.into_text().unwrap();
-        match Notice::decode(&text) {
-            Ok(Notice::End { .. }) => return payloads,
-            Ok(_) => {}
-            Err(_) => payloads.push(text.to_string()),
+        if heard(message.to_text().unwrap(), &mut payloads) {
+            return payloads;
         }
+    }
+}
+
+/// The same of a floor.
+async fn of_floor(server: &Running, family: Family) -> Vec<String> {
+    let mut stream = TcpStream::connect(server.bare).await.unwrap();
+    match family {
+        Family::WebSocket => {
+            let opened = client_async(format!("ws://{}/ws", server.bare), stream);
+            let (client, _) = soon("an upgrade", opened).await.unwrap();
+            of_websocket(client).await
+        }
+        Family::Raw => {
+            let ask = framing::prefixed("{\"feed\":{}}");
+            stream.write_all(&ask).await.unwrap();
+            let mut payloads = Vec::new();
+            loop {
+                let length = soon("a message", stream.read_u32()).await.unwrap();
+                let mut payload = vec![0; length as usize];
+                soon("a message", stream.read_exact(&mut payload))
+                    .await
+                    .unwrap();
+                if heard(std::str::from_utf8(&payload).unwrap(), &mut payloads) {
+                    return payloads;
+                }
+            }
+        }
+        _ => {
+            let ask = b"POST /feed HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(ask).await.unwrap();
+            let answer = Answer::first(&mut stream).await;
+            assert!(answer.complete);
+            let messages = messages(&answer.body).into_iter();
+            messages.map(|(_, payload)| payload.to_owned()).collect()
+        }
+    }
+}
+
+/// Takes down a message; whether it was the end.
+fn heard(text: &str, payloads: &mut Vec<String>) -> bool {
+    match Notice::decode(text) {
+        Ok(notice) => matches!(notice, Notice::End { .. }),
+        Err(_) => {
+            payloads.push(text.to_owned());
+            false
+        }
+    }
+}
+
+/// The same by one request after the other.
+async fn polled(server: &Running) -> Vec<String> {
+    let mut stream = server.connect().await;
+    let mut payloads = Vec::new();
+    let mut fields = String::new();
+    loop {
+        let host = server.address;
+        let request = format!("GET /poll/feed HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = Answer::first(&mut stream).await;
+        assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+        for line in answer.body.split_terminator('\n') {
+            if heard(line, &mut payloads) {
+                return payloads;
+            }
+        }
+        let last = answer.header("last-event-id").unwrap();
+        fields = format!("Last-Event-ID: {last}\r\nPrefer: wait=25\r\n");
     }
 }
 

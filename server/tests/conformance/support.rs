@@ -30,6 +30,8 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 pub struct Running {
     pub address: SocketAddr,
+    /// Of the floors.
+    pub bare: SocketAddr,
     pub shared: Arc<Shared>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -38,16 +40,19 @@ pub struct Running {
 pub async fn start(config: Config) -> Running {
     let config = Config {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        bare: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         ..config
     };
     let server = Server::bind(config, Counters::private().unwrap())
         .await
         .unwrap();
     let (address, shared) = (server.addresses()[0], server.shared());
+    let bare = server.endpoint().unwrap().bare.unwrap();
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async { drop(stopped.await) }));
     Running {
         address,
+        bare,
         shared,
         stop,
         task,
@@ -143,7 +148,8 @@ impl Answer {
     pub async fn first(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         loop {
-            let whole = bytes.windows(4).any(|end| end == b"\r\n\r\n");
+            // A character may be cut in two where a read ends.
+            let whole = std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("\r\n\r\n"));
             if whole && Self::parse(&bytes).complete {
                 return Self::parse(&bytes);
             }

@@ -11,7 +11,6 @@ use pushbench_server::{
     contract::{
         ask::{Ask, ChatAsk},
         clock::now_ns,
-        message::Envelope,
         notice::Notice,
     },
     meters::histogram,
@@ -30,7 +29,6 @@ use crate::{
 /// The users of one trial.
 pub struct Crowd {
     connector: Connector,
-    envelope: Envelope,
     /// Oldest first, so that every connection is used in turn and none goes stale.
     idle: Arc<Mutex<VecDeque<Box<dyn Wire>>>>,
     turns: JoinSet<()>,
@@ -130,7 +128,6 @@ impl Crowd {
         Self {
             // Turns that open a connection are those of users who have not been here.
             connector: bench.connector(server).without_resumption(),
-            envelope: bench.arm.factors.envelope,
             idle: Arc::default(),
             turns: JoinSet::new(),
             tally: Arc::new(Mutex::new(Tally::new())),
@@ -148,8 +145,7 @@ impl Crowd {
             let ask = ChatAsk {
                 tokens: 1,
                 first_token_us: 0,
-                envelope: self.envelope,
-                ..ChatAsk::default()
+                ..self.template()
             };
             let run = Run {
                 tally: self.tally.clone(),
@@ -163,6 +159,17 @@ impl Crowd {
             lock(&self.idle).push_back(wire);
         }
         Ok(())
+    }
+
+    /// What the arm's factors say of an ask.
+    fn template(&self) -> ChatAsk {
+        let factors = self.connector.factors();
+        ChatAsk {
+            envelope: factors.envelope,
+            payload_bytes: factors.payload_bytes,
+            resume: factors.resume,
+            ..ChatAsk::default()
+        }
     }
 
     fn unconnected(&self, source: Ended) -> Broken {
@@ -209,9 +216,8 @@ impl Crowd {
             first_token_us: turn.first_token_ns / 1_000,
             token_gap_us: turn.token_gap_ns / 1_000,
             language: turn.language,
-            envelope: self.envelope,
             seed: turn.seed,
-            ..ChatAsk::default()
+            ..self.template()
         };
         let connector = self.connector.clone();
         let run = Run {
@@ -296,6 +302,12 @@ impl User<'_> {
     /// Takes down what came; something at the first token and at the end.
     fn hear(&mut self, heard: Heard<'_>) -> Option<Result<(), Ended>> {
         match heard {
+            Heard::Text(_, received_at) => {
+                let first = self.first_at.is_none();
+                self.first_at.get_or_insert(received_at);
+                self.ledger.next_message();
+                first.then_some(Ok(()))
+            }
             Heard::Message(message, received_at) => {
                 let first = self.first_at.is_none();
                 self.first_at.get_or_insert(received_at);
@@ -317,6 +329,7 @@ impl User<'_> {
 impl Run {
     /// Asks, and receives to the goodbye. `trips_before` were made for earlier turns.
     async fn turn(self, wire: &mut dyn Wire, ask: ChatAsk, trips_before: u32) -> Result<(), Ended> {
+        let envelope = ask.envelope;
         wire.ask(&Ask::Chat(ask)).await?;
         let mut user = User {
             tally: &self.tally,
@@ -326,10 +339,10 @@ impl Run {
             goodbye: None,
         };
         // To the first token, whose round trips are counted: a poller makes more of them afterwards.
-        let mut received = client::receive(wire, |heard| user.hear(heard)).await;
+        let mut received = client::receive_in(envelope, wire, |heard| user.hear(heard)).await;
         let trips = wire.round_trips() - trips_before;
         if received.is_ok() && user.goodbye.is_none() {
-            received = client::receive(wire, |heard| user.hear(heard)).await;
+            received = client::receive_in(envelope, wire, |heard| user.hear(heard)).await;
         }
         let User {
             ledger,

@@ -216,7 +216,7 @@ fn read(subject: &str, wire: &mut dyn Wire, record: impl Record) -> Result<f64, 
     let mut life = Life::new(&crowd, record);
     let mut ended = None;
     let taken_ns = {
-        let mut receiving = pin!(life.receive(wire));
+        let mut receiving = pin!(life.receive(Envelope::Minimal, wire));
         let mut cx = Context::from_waker(Waker::noop());
         let mut poll = || match receiving.as_mut().poll(&mut cx) {
             Poll::Ready(end) if ended.is_none() => ended = Some(end),

@@ -100,6 +100,14 @@ impl Ledger {
         }
     }
 
+    /// A message arrived that does not say which it is: the one that is expected. What a bound dropped before
+    /// it was told by a notice.
+    pub fn next_message(&mut self) {
+        if let Some(expected) = self.expected {
+            self.message(expected.seq);
+        }
+    }
+
     /// A message came that others had overtaken: it fills a gap, or it was here before.
     fn behind(&mut self, id: EventId) {
         let filled = self.fill(id);
@@ -266,6 +274,23 @@ mod tests {
         assert_eq!(books.received + books.lost + books.dropped, 21 - 10);
         assert_eq!(seqs(ledger.lost()), [13, 14, 20, 21]);
         assert_eq!(seqs(ledger.repeats().iter().copied()), [15, 12]);
+    }
+
+    #[test]
+    fn messages_without_a_number_are_counted_by_their_place() {
+        let mut ledger = Ledger::default();
+        ledger.next_message();
+        ledger.notice(&hello(id(1, 10), None));
+        ledger.next_message();
+        ledger.notice(&Notice::Dropped { count: 3 });
+        ledger.next_message();
+        ledger.notice(&Notice::End {
+            last: id(1, 16),
+            cancelled: true,
+        });
+        let books = ledger.books()[&1];
+        assert_eq!((books.received, books.dropped, books.lost), (2, 3, 1));
+        assert_eq!(seqs(ledger.lost()), [16]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pushbench_server::{
-    contract::endpoint::Endpoint,
+    contract::{endpoint::Endpoint, factors::Allocator},
     control::{Command, Launch, Ready, Reply, Stats},
     counters::Counters,
     faults::Truth,
@@ -91,6 +91,7 @@ impl ServerProcess {
         let stderr = File::create(&log).map_err(attempt("create the server's log"))?;
         let mut child = tokio::process::Command::new(binary)
             .args(["serve", "--child"])
+            .env(Allocator::VARIABLE, launch.factors.allocator.name())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -10,7 +10,7 @@ use pushbench_server::{
     contract::{
         ask::{Ask, FeedAsk},
         clock::now_ns,
-        message::Stamps,
+        message::{Envelope, Stamps},
         notice::Notice,
     },
     pacer::Pacer,
@@ -207,7 +207,8 @@ impl Subscriber {
         if let Some(path) = wire.path() {
             self.crowd.path.get_or_init(|| path);
         }
-        life.receive(wire.as_mut()).await?;
+        let envelope = self.connector.factors().envelope;
+        life.receive(envelope, wire.as_mut()).await?;
         life.leave();
         wire.close().await;
         Ok(())
@@ -247,9 +248,18 @@ impl<'a, R: Record> Life<'a, R> {
     }
 
     /// Receives until the stream's proper end.
-    pub(crate) async fn receive(&mut self, wire: &mut dyn Wire) -> Result<(), Ended> {
+    pub(crate) async fn receive(
+        &mut self,
+        envelope: Envelope,
+        wire: &mut dyn Wire,
+    ) -> Result<(), Ended> {
         let mut previous = Previous::default();
-        client::receive(wire, |heard| match heard {
+        client::receive_in(envelope, wire, |heard| match heard {
+            Heard::Text(_, received_at) => {
+                self.last_message_at = received_at;
+                self.outcome.ledger.next_message();
+                None
+            }
             Heard::Message(message, received_at) => {
                 self.message(&message.stamps, received_at, &mut previous);
                 None

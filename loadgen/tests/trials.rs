@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use std::{fs, num::NonZeroU32, path::Path};
+use std::{collections::BTreeMap, fs, num::NonZeroU32, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hdrhistogram::{
@@ -464,6 +464,94 @@ async fn a_screen_measures_all_of_its_metrics_on_one_server() {
         assert_eq!(record.counters["turns"], 25, "{transport}");
     })
     .await;
+}
+
+/// A trial that is too short to mean anything, of an arm with these levels.
+async fn settings_of(transport: Transport, factors: Factors) -> BTreeMap<String, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let trial = Trial {
+        number: 7,
+        experiment: Experiment::Memory(settings(json!({
+            "connections": [1, 2, 3, 4], "warm_up_connections": 1, "messages_per_second": 500.0,
+            "streaming_s": 0.03,
+        }))),
+        arm: Arm {
+            factors,
+            ..arm(transport)
+        },
+        round: 1,
+        seed: 3,
+        trace: None,
+    };
+    let record = trial::run(&trial, &site(directory.path())).await.unwrap();
+    assert!(
+        record.invalid.is_empty(),
+        "{transport}: {:?}",
+        record.invalid
+    );
+    assert!(
+        record.books.iter().all(|books| books.lost == 0),
+        "{transport}"
+    );
+    record.settings
+}
+
+/// Another congestion control than the kernel's default, if it allows one.
+fn other_congestion_control() -> Option<String> {
+    let read = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap();
+    let usual = read("tcp_congestion_control");
+    let allowed = read("tcp_allowed_congestion_control");
+    let mut others = allowed
+        .split_whitespace()
+        .filter(|name| *name != usual.trim());
+    others.next().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn levels_are_in_force_and_read_back() {
+    let mut first = vec![
+        ("flush", json!("each")),
+        ("http_stack", json!("axum")),
+        ("envelope", json!("raw")),
+        ("payload_bytes", json!(180)),
+        ("resume", json!(true)),
+        ("allocator", json!("jemalloc")),
+    ];
+    first.extend(other_congestion_control().map(|name| ("congestion_control", json!(name))));
+    let second = vec![
+        ("flush", json!("5ms")),
+        ("http_buffer_bytes", json!(16_384)),
+    ];
+    for transport in Transport::ALL {
+        let usual = settings_of(transport, Factors::default()).await;
+        for levels in [&first, &second] {
+            let fits = |(name, level): &&(&str, Value)| {
+                let alone: Factors = settings(json!({ *name: level }));
+                let misfit = alone.misfit(transport);
+                if let Some(misfit) = &misfit {
+                    eprintln!("does not apply: {misfit}");
+                }
+                misfit.is_none()
+            };
+            let fitting: Vec<_> = levels.iter().filter(fits).cloned().collect();
+            let together: serde_json::Map<_, _> = fitting
+                .iter()
+                .map(|(name, level)| ((*name).to_owned(), level.clone()))
+                .collect();
+            let read_back = settings_of(transport, settings(together.into())).await;
+            for (name, level) in &fitting {
+                let level = level
+                    .as_str()
+                    .map_or_else(|| level.to_string(), str::to_owned);
+                assert_eq!(read_back.get(*name), Some(&level), "{transport}");
+                assert_ne!(
+                    usual.get(*name),
+                    Some(&level),
+                    "{transport}: it is no default"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

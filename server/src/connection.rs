@@ -20,7 +20,10 @@ use tokio::{
 };
 
 use crate::{
-    contract::clock::now_ns,
+    contract::{
+        clock::now_ns,
+        factors::{BufferBytes, HttpStack},
+    },
     counters::{Counter, Counters},
     faults::Injector,
     leases::Leases,
@@ -46,6 +49,17 @@ pub struct Connection {
     /// What a TLS handshake came to.
     session: OnceLock<Session>,
     leases: Leases,
+    /// Who drives its HTTP, once somebody does.
+    driver: OnceLock<Driver>,
+}
+
+/// Who drives the HTTP of a connection, as whoever handed it over says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Driver {
+    /// Whose code.
+    pub stack: HttpStack,
+    /// The bound its buffers were given, if one was.
+    pub buffer_bytes: Option<BufferBytes>,
 }
 
 impl Connection {
@@ -75,6 +89,16 @@ impl Connection {
     /// Subscriptions that wait for their poller's next request.
     pub fn leases(&self) -> &Leases {
         &self.leases
+    }
+
+    /// Notes who drives it from now on; the first to say so is right.
+    pub fn driven_by(&self, driver: Driver) {
+        self.driver.get_or_init(|| driver);
+    }
+
+    /// Who drives it; none of what is written straight to the socket.
+    pub fn driver(&self) -> Option<Driver> {
+        self.driver.get().copied()
     }
 
     /// Since when the socket refuses bytes ([`now_ns`]), if it does.
@@ -237,6 +261,7 @@ impl Register {
             carries_streams: AtomicBool::new(false),
             session: OnceLock::new(),
             leases: Leases::default(),
+            driver: OnceLock::new(),
         });
         let slot = self.lock().insert(connection.clone());
         Io {

@@ -10,17 +10,22 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rand::seq::SliceRandom;
+use rustix::net::sockopt;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     config::Config,
-    connection::Traffic,
+    connection::{Connection, Traffic},
     contract::{clock::now_ns, endpoint::Endpoint, event_id::EventId, factors::Factors},
     counters::Counter,
     faults::{Faults, Truth},
     limits::Limits,
     shared::Shared,
+    sys,
     tls::Identity,
 };
 
@@ -194,6 +199,11 @@ fn follow(shared: &Arc<Shared>, command: Command) -> Reply {
             Reply::Refused(format!("a rate of {rate} messages a second cannot be run"))
         }
         Command::Publish { texts } => {
+            let envelope = shared.config.factors.envelope;
+            // All or nothing: the caller counts on what it was answered.
+            if let Err(unfit) = texts.iter().try_for_each(|text| envelope.fit(text)) {
+                return Reply::Refused(unfit.to_string());
+            }
             texts
                 .iter()
                 .for_each(|text| shared.feed.publish(now_ns(), text));
@@ -254,64 +264,7 @@ fn stats(shared: &Shared) -> Stats {
         .map(|connection| connection.traffic())
         .fold(Traffic::of_closed(counters), Traffic::add);
     let histograms = shared.meters.histograms().encoded();
-    let mut settings = BTreeMap::from([
-        (
-            "ws_read_buffer_bytes".to_owned(),
-            shared.config.factors.ws_read_buffer_bytes.to_string(),
-        ),
-        (
-            "envelope".to_owned(),
-            shared.config.factors.envelope.name().to_owned(),
-        ),
-        (
-            "retry_ms".to_owned(),
-            shared.config.retry.as_millis().to_string(),
-        ),
-        ("flush".to_owned(), "ready".to_owned()),
-    ]);
-    let streams_per_connection = match shared.register.streams().count() {
-        // Nobody shares one.
-        (_, 0) => (counters.live_streams() > 0).then_some(1.0),
-        (streams, connections) => Some(streams as f64 / connections as f64),
-    };
-    settings.extend(
-        streams_per_connection.map(|n| ("streams_per_connection".to_owned(), n.to_string())),
-    );
-    if let Some(connection) = live.first() {
-        let socket = connection.socket();
-        let read_back = [
-            (
-                "tls",
-                Some(
-                    connection
-                        .session()
-                        .map_or_else(|| "false".to_owned(), ToString::to_string),
-                ),
-            ),
-            ("nodelay", socket.nodelay().map(|on| on.to_string()).ok()),
-            (
-                "send_buffer_bytes",
-                rustix::net::sockopt::socket_send_buffer_size(socket)
-                    .map(|n| n.to_string())
-                    .ok(),
-            ),
-            (
-                "receive_buffer_bytes",
-                rustix::net::sockopt::socket_recv_buffer_size(socket)
-                    .map(|n| n.to_string())
-                    .ok(),
-            ),
-            (
-                "congestion_control",
-                rustix::net::sockopt::tcp_congestion(socket).ok(),
-            ),
-        ];
-        settings.extend(
-            read_back
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-        );
-    }
+    let settings = settings(shared, live.first().map(Arc::as_ref));
     Stats {
         at_ns: now_ns(),
         counters: counters.snapshot(),
@@ -327,4 +280,82 @@ fn stats(shared: &Shared) -> Stats {
             .collect(),
         settings,
     }
+}
+
+/// What is in force, each read from what it is in force on; what cannot be read is left out.
+fn settings(shared: &Shared, connection: Option<&Connection>) -> BTreeMap<String, String> {
+    let factors = &shared.config.factors;
+    let latest = shared.latest();
+    let driver = connection.and_then(Connection::driver);
+    let envelope = latest.map_or(factors.envelope, |latest| latest.envelope);
+    let mut settings = vec![
+        (
+            "ws_read_buffer_bytes",
+            Some(factors.ws_read_buffer_bytes.to_string()),
+        ),
+        ("envelope", Some(envelope.name().to_owned())),
+        (
+            "retry_ms",
+            Some(shared.config.retry.as_millis().to_string()),
+        ),
+        ("flush", Some(shared.feed.flush().to_string())),
+        ("resume", latest.map(|latest| latest.resume.to_string())),
+        (
+            "payload_bytes",
+            shared
+                .meters
+                .text_bytes
+                .ends()
+                .map(|_| shared.meters.text_bytes.to_string()),
+        ),
+        (
+            "allocator",
+            Some(sys::allocator::in_force().name().to_owned()),
+        ),
+        (
+            "http_stack",
+            driver.map(|driver| driver.stack.name().to_owned()),
+        ),
+        (
+            "http_buffer_bytes",
+            driver.and_then(|driver| Some(driver.buffer_bytes?.get().to_string())),
+        ),
+    ];
+    let streams_per_connection = match shared.register.streams().count() {
+        // Nobody shares one.
+        (_, 0) => (shared.meters.counters.live_streams() > 0).then_some(1.0),
+        (streams, connections) => Some(streams as f64 / connections as f64),
+    };
+    settings.push((
+        "streams_per_connection",
+        streams_per_connection.map(|streams| streams.to_string()),
+    ));
+    if let Some(connection) = connection {
+        let session = connection.session();
+        settings.push((
+            "tls",
+            Some(session.map_or_else(|| "false".to_owned(), ToString::to_string)),
+        ));
+        settings.extend(of_socket(connection.socket()));
+    }
+    let read = settings
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    read.collect()
+}
+
+fn of_socket(socket: &TcpStream) -> [(&'static str, Option<String>); 4] {
+    let bytes = |size: rustix::io::Result<usize>| size.map(|bytes| bytes.to_string()).ok();
+    [
+        ("nodelay", socket.nodelay().map(|on| on.to_string()).ok()),
+        (
+            "send_buffer_bytes",
+            bytes(sockopt::socket_send_buffer_size(socket)),
+        ),
+        (
+            "receive_buffer_bytes",
+            bytes(sockopt::socket_recv_buffer_size(socket)),
+        ),
+        ("congestion_control", sockopt::tcp_congestion(socket).ok()),
+    ]
 }

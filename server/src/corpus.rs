@@ -87,6 +87,41 @@ pub fn stream(language: Language, seed: u64) -> impl Iterator<Item = &'static st
     after.iter().chain(before).copied().cycle()
 }
 
+/// Every token there is, of every language.
+pub fn texts() -> impl Iterator<Item = &'static str> {
+    Language::ALL
+        .into_iter()
+        .flat_map(|language| tokens(language).iter().copied())
+}
+
+/// The same texts, cut into pieces of exactly so many bytes instead of at tokens.
+///
+/// A character that does not fit any more opens the next piece, and spaces fill the place it leaves. Line
+/// breaks become spaces, because server-sent events would frame them as lines of their own, and JSON as
+/// two bytes: a piece is as long in every envelope and on every transport.
+pub fn sized(
+    mut texts: impl Iterator<Item = &'static str>,
+    bytes: usize,
+) -> impl Iterator<Item = String> {
+    let mut rest = "";
+    std::iter::from_fn(move || {
+        let mut piece = String::with_capacity(bytes);
+        while piece.len() < bytes {
+            if rest.is_empty() {
+                rest = texts.next()?;
+            }
+            let space = bytes - piece.len();
+            let (fitting, left) = rest.split_at(rest.floor_char_boundary(space));
+            if fitting.is_empty() {
+                piece.extend(std::iter::repeat_n(' ', space));
+            }
+            piece.extend(fitting.chars().map(|c| if c == '\n' { ' ' } else { c }));
+            rest = left;
+        }
+        Some(piece)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +178,26 @@ mod tests {
                     .copied()
                     .eq(stream(language, seed).take(once.len()))
             }));
+        }
+    }
+
+    #[test]
+    fn pieces_have_exactly_so_many_bytes_and_are_the_text_where_it_fits() {
+        for language in Language::ALL {
+            for bytes in [1, 2, 3, 20, 180, 16_384] {
+                for piece in sized(stream(language, 1), bytes).take(300) {
+                    assert_eq!(piece.len(), bytes, "{language}: {piece:?}");
+                    let escaped = serde_json::to_string(&piece).unwrap();
+                    assert_eq!(escaped.len(), bytes + 2, "{language}: {escaped}");
+                }
+            }
+            // Spaces apart, nothing is left out and nothing comes twice.
+            let without_spaces = |text: &str| text.replace([' ', '\n'], "");
+            let pieces: String = sized(stream(language, 1), 20).take(300).collect();
+            let text: String = stream(language, 1).take(3_000).collect();
+            let (pieces, text) = (without_spaces(&pieces), without_spaces(&text));
+            assert!(text.starts_with(&pieces), "{language}");
+            assert!(pieces.len() > 300 * 14, "{language}: mostly text");
         }
     }
 

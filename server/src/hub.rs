@@ -17,10 +17,12 @@ use crate::{
     contract::{
         clock::now_ns,
         event_id::EventId,
+        factors::Flush,
         message::{Envelope, Stamps, encode},
     },
     counters::Counter,
     faults::{Injector, Stage},
+    flush::{Gate, Hold},
     history::{History, Read},
     meters::Meters,
 };
@@ -39,6 +41,7 @@ pub struct Topic {
     known_limit: usize,
     meters: Arc<Meters>,
     faults: Option<Arc<Injector>>,
+    hold: Option<Hold>,
     state: Mutex<State>,
 }
 
@@ -86,6 +89,7 @@ impl Topic {
         known_limit: usize,
         meters: Arc<Meters>,
         faults: Option<Arc<Injector>>,
+        hold: Option<Hold>,
     ) -> Arc<Self> {
         let state = State {
             history: History::new(history),
@@ -101,8 +105,14 @@ impl Topic {
             known_limit,
             meters,
             faults,
+            hold,
             state: Mutex::new(state),
         })
+    }
+
+    /// When its subscriptions give out what is ready.
+    pub fn flush(&self) -> Flush {
+        self.hold.as_ref().map_or(Flush::Ready, Hold::policy)
     }
 
     /// Stamps and encodes a text and wakes the subscribers; nothing once the stream has ended.
@@ -213,6 +223,7 @@ impl Topic {
             stranger,
             stopped: false,
             stage,
+            gate: self.hold.as_ref().map(|hold| Box::new(Gate::new(hold))),
         };
         Ok(Joined {
             after: self.id(after),
@@ -257,11 +268,23 @@ pub struct Subscription {
     stopped: bool,
     /// What is done wrong on purpose to what it yields.
     stage: Option<Box<Stage>>,
+    /// What is held back of it until it is to be written; the last before the transport, so that faults
+    /// are what a source would have done.
+    gate: Option<Box<Gate>>,
 }
 
 impl Subscription {
-    /// The next item, or pending with the waker kept.
+    /// The next item, or pending with the waker kept: what came before it is to be written then.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        let Some(mut gate) = self.gate.take() else {
+            return self.poll_due(cx);
+        };
+        let item = gate.next(Some(cx), |cx| self.due(cx));
+        self.gate = Some(gate);
+        item.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         let Some(mut stage) = self.stage.take() else {
             return self.poll_log(cx);
         };
@@ -287,8 +310,32 @@ impl Subscription {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next item, if there is one now.
+    /// The next item, if it is to be written together with the one before it.
     pub fn try_next(&mut self) -> Option<Item> {
+        let Some(mut gate) = self.gate.take() else {
+            return self.due(None);
+        };
+        let item = gate.next(None, |cx| self.due(cx));
+        self.gate = Some(gate);
+        item
+    }
+
+    /// The next item that is there, whatever is to be held back: the connection ends.
+    pub fn try_rest(&mut self) -> Option<Item> {
+        if let Some(gate) = &mut self.gate {
+            gate.open();
+        }
+        self.try_next()
+    }
+
+    /// What is there after the faults, which the flush policy has not seen.
+    fn due(&mut self, cx: Option<&mut Context<'_>>) -> Option<Item> {
+        if let Some(cx) = cx {
+            return match self.poll_due(cx) {
+                Poll::Ready(item) => Some(item),
+                Poll::Pending => None,
+            };
+        }
         let Some(mut stage) = self.stage.take() else {
             return self.log(None);
         };

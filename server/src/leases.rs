@@ -146,7 +146,15 @@ mod tests {
     #[test]
     fn a_subscription_is_kept_for_the_one_who_stands_where_it_was_left() {
         let meters = Arc::new(Meters::new(Counters::private().unwrap()));
-        let topic = Topic::new((1, FEED), Envelope::Minimal, 9, 9, meters.clone(), None);
+        let topic = Topic::new(
+            (1, FEED),
+            Envelope::Minimal,
+            9,
+            9,
+            meters.clone(),
+            None,
+            None,
+        );
         let join = |subscriber| topic.subscribe(subscriber, None).unwrap().subscription;
         let leases = Leases::default();
         let asked = leases.ask();

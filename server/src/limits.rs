@@ -48,6 +48,9 @@ pub struct Limits {
     pub turn_history: usize,
     /// Tokens of one turn (`refused_asks`).
     pub turn_tokens: u32,
+    /// Bytes that an ask may want each text to have (`refused_asks`): one record of TLS. With
+    /// `turn_history` it bounds what a turn holds.
+    pub payload_bytes: usize,
     /// Longest schedule of one turn (`refused_asks`): nobody waits an hour for an answer.
     pub turn_time: Duration,
     /// How long a turn that may be resumed goes on with nobody listening (`stopped_turns`): several
@@ -97,6 +100,7 @@ impl Default for Limits {
             feed_history: 4_096,
             turn_history: 2_048,
             turn_tokens: 8_192,
+            payload_bytes: 16 * 1_024,
             turn_time: Duration::from_secs(3_600),
             abandoned_time: Duration::from_secs(60),
             turns: 4_096,

@@ -1,7 +1,13 @@
 //! What the server measures of itself: counters, and the histograms of pacer lag, hand-off and
 //! messages a write.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use hdrhistogram::{
     Histogram,
@@ -21,6 +27,8 @@ const DIGITS: u8 = 3;
 pub struct Meters {
     /// Counters, shared with a parent process if there is one.
     pub counters: Counters,
+    /// Bytes of the texts that schedules published.
+    pub text_bytes: Extent,
     histograms: Mutex<Histograms>,
 }
 
@@ -40,6 +48,7 @@ impl Meters {
     pub fn new(counters: Counters) -> Self {
         Self {
             counters,
+            text_bytes: Extent::default(),
             histograms: Mutex::new(Histograms::empty()),
         }
     }
@@ -64,6 +73,46 @@ impl Meters {
         self.histograms
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// From the least to the most of what was noted.
+#[derive(Debug)]
+pub struct Extent {
+    least: AtomicU64,
+    most: AtomicU64,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self {
+            least: AtomicU64::new(u64::MAX),
+            most: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Extent {
+    /// Takes in another value.
+    pub fn note(&self, value: usize) {
+        self.least.fetch_min(value as u64, Ordering::Relaxed);
+        self.most.fetch_max(value as u64, Ordering::Relaxed);
+    }
+
+    /// The two ends; none before the first value.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        let ends = [&self.least, &self.most].map(|end| end.load(Ordering::Relaxed));
+        (ends[0] <= ends[1]).then_some((ends[0], ends[1]))
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ends() {
+            None => f.write_str("none"),
+            Some((least, most)) if least == most => write!(f, "{least}"),
+            Some((least, most)) => write!(f, "{least} to {most}"),
+        }
     }
 }
 

@@ -1,6 +1,11 @@
 //! The server itself: listens, accepts within bounds, serves, and stops properly.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use tokio::{
@@ -12,16 +17,19 @@ use tokio::{
 
 use crate::{
     config::Config,
-    connection::{Connection, Io},
-    contract::{clock::now_ns, endpoint::Endpoint},
+    congestion::{self, NotOffered},
+    connection::Connection,
+    contract::{clock::now_ns, endpoint::Endpoint, factors::HttpStack},
     counters::{Counter, Counters},
     faults::{Injector, TooDense},
+    flush::Hold,
     hub::{FEED, Topic},
     meters::Meters,
     pacer::Pacer,
     routes,
     serving::{serve_clear, serve_secured},
     shared::Shared,
+    stack::{Door, serve_by_axum},
     tls::{Acceptor, Identity, Unusable},
     transport::bare,
     turns::Turns,
@@ -55,6 +63,9 @@ pub enum StartError {
     /// No timer.
     #[error("cannot start the pacer: {0}")]
     Pacer(io::Error),
+    /// No congestion control of that name.
+    #[error(transparent)]
+    Congestion(#[from] NotOffered),
     /// Faults that cannot be told apart.
     #[error(transparent)]
     Faults(#[from] TooDense),
@@ -81,6 +92,12 @@ impl Server {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let tls = config.factors.tls.then(|| acceptor(&config)).transpose()?;
+        if let Some(name) = &config.factors.congestion_control {
+            // What is accepted inherits it.
+            listeners
+                .iter()
+                .try_for_each(|listener| congestion::set(listener, name))?;
+        }
         let pacer = Pacer::start().map_err(StartError::Pacer)?;
         let meters = Arc::new(Meters::new(counters));
         // The system seeds it, and nobody outside this process can know what is drawn.
@@ -95,6 +112,7 @@ impl Server {
             limits.known_subscribers,
             meters.clone(),
             injected,
+            Hold::new(config.factors.flush, &pacer),
         );
         let turns = Arc::new(Turns::new(limits, meters.clone()));
         let stop = watch::Sender::new(false);
@@ -107,6 +125,7 @@ impl Server {
             feed,
             turns,
             stop,
+            latest: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -237,8 +256,12 @@ async fn wait_for_goodbyes(shared: &Shared) {
 }
 
 async fn accept(listener: TcpListener, tls: Option<Acceptor>, app: Router, shared: Arc<Shared>) {
+    let door = Door::new(listener, shared.clone());
+    if shared.config.factors.http_stack == HttpStack::Axum {
+        return serve_by_axum(door, app).await;
+    }
     loop {
-        let io = admit(&listener, &shared).await;
+        let io = door.next().await;
         let (app, shared) = (app.clone(), shared.clone());
         match tls.clone() {
             None => tokio::spawn(serve_clear(io, app, shared)),
@@ -249,42 +272,9 @@ async fn accept(listener: TcpListener, tls: Option<Acceptor>, app: Router, share
 
 /// The same for the floors, which HTTP does not stand before.
 async fn accept_bare(listener: TcpListener, shared: Arc<Shared>) {
+    let door = Door::new(listener, shared.clone());
     loop {
-        let io = admit(&listener, &shared).await;
-        tokio::spawn(bare::serve(io, shared.clone()));
-    }
-}
-
-/// The next connection that is within bounds.
-async fn admit(listener: &TcpListener, shared: &Shared) -> Io {
-    // Out of open files, accepting fails at once and for as long as it lasts: pause, do not spin.
-    const PAUSE: Duration = Duration::from_millis(50);
-    let counters = &shared.meters.counters;
-    let injected = shared.injected();
-    let nodelay = shared.config.factors.nodelay;
-    loop {
-        match listener.accept().await {
-            Ok(_) if shared.register.live() >= shared.config.limits.connections => {
-                counters.count(Counter::RefusedConnections);
-            }
-            Ok((stream, _)) => {
-                counters.count(Counter::Accepted);
-                // Entered here, not in its task: a burst must not outrun the count it is held to.
-                let meters = shared.meters.clone();
-                let io = shared.register.enter(stream, meters, injected.as_deref());
-                match io.connection().socket().set_nodelay(nodelay) {
-                    Ok(()) => return io,
-                    Err(error) => {
-                        tracing::debug!(%error, "the connection was gone before it was served");
-                    }
-                }
-            }
-            Err(error) => {
-                counters.count(Counter::FailedAccepts);
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+        tokio::spawn(bare::serve(door.next().await, shared.clone()));
     }
 }
 

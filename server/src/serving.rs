@@ -19,7 +19,8 @@ use tokio::{
 use tower::ServiceExt;
 
 use crate::{
-    connection::{Connection, Io},
+    connection::{Connection, Driver, Io},
+    contract::factors::HttpStack,
     counters::Counter,
     shared::Shared,
     tls::{Acceptor, NotSecured, Secured},
@@ -115,12 +116,21 @@ pub(crate) async fn serve_http1<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let polled = connection.clone();
+    let buffer_bytes = shared.config.factors.http_buffer_bytes;
+    connection.driven_by(Driver {
+        stack: HttpStack::Hyper,
+        buffer_bytes,
+    });
     let app = app.map_request(move |mut request: hyper::Request<_>| {
         request.extensions_mut().insert(connection.clone());
         request
     });
     let limits = &shared.config.limits;
-    let serving = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if let Some(bytes) = buffer_bytes {
+        builder.max_buf_size(bytes.get());
+    }
+    let serving = builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
         .max_header_size(limits.header_bytes)
@@ -160,6 +170,10 @@ pub(crate) async fn serve_http2<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     connection.carry_streams();
+    connection.driven_by(Driver {
+        stack: HttpStack::Hyper,
+        buffer_bytes: None,
+    });
     let asked = Arc::new(Notify::new());
     let asks = asked.clone();
     let polled = connection.clone();

@@ -1,6 +1,9 @@
 //! What all connections of a server share, and what may be asked of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
@@ -10,10 +13,12 @@ use crate::{
     contract::{
         ask::{ChatAsk, FeedAsk},
         event_id::EventId,
+        message::Envelope,
         notice::Notice,
     },
     counters::Counter,
     faults::Injector,
+    flush::Hold,
     hub::{FEED, Joined, Subscription, TooManyKnown, Topic},
     meters::Meters,
     pacer::Pacer,
@@ -40,6 +45,17 @@ pub struct Shared {
     pub turns: Arc<Turns>,
     /// Becomes true when the server is to stop.
     pub stop: watch::Sender<bool>,
+    /// For [`Shared::latest`].
+    pub(crate) latest: Mutex<Option<Understood>>,
+}
+
+/// What an ask says of the factors that are not the server's to set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Understood {
+    /// Whether messages are to carry what a resume needs.
+    pub resume: bool,
+    /// How they are wrapped.
+    pub envelope: Envelope,
 }
 
 /// A well-formed ask that cannot be served.
@@ -74,6 +90,7 @@ impl Shared {
     /// # Errors
     /// What cannot be served, counted as `refused_asks`.
     pub fn chat(&self, ask: &ChatAsk) -> Result<(Notice, Subscription), Refusal> {
+        self.understand(ask.resume, ask.envelope);
         self.room()
             .and_then(|()| self.start_or_resume(ask))
             .inspect_err(|_| self.meters.counters.count(Counter::RefusedAsks))
@@ -100,6 +117,7 @@ impl Shared {
                 limits.known_subscribers,
                 self.meters.clone(),
                 self.injected(),
+                self.hold(),
             )
         })?;
         let joined = topic.subscribe(None, None)?;
@@ -125,6 +143,13 @@ impl Shared {
                 "{asked} tokens asked for: ask for {limit} at most"
             )));
         }
+        let bytes = ask.payload_bytes.map_or(0, |bytes| bytes.get() as usize);
+        if bytes > limits.payload_bytes {
+            let limit = limits.payload_bytes;
+            return Err(Refusal::TooLong(format!(
+                "texts of {bytes} bytes asked for: ask for {limit} at most"
+            )));
+        }
         let gaps_us = ask.token_gap_us.saturating_mul(u64::from(ask.tokens));
         let planned = Duration::from_micros(ask.first_token_us.saturating_add(gaps_us));
         if planned > limits.turn_time {
@@ -141,6 +166,7 @@ impl Shared {
     /// # Errors
     /// When as many streams are open or subscribers known as may be, counted as `refused_asks`.
     pub fn subscribe(&self, ask: &FeedAsk) -> Result<(Notice, Subscription), Refusal> {
+        self.understand(ask.resume, self.config.factors.envelope);
         // An id of another epoch says nothing about this one's messages: join live, and let `previous`
         // in the hello say what the old epoch still owed.
         let after = ask
@@ -161,6 +187,16 @@ impl Shared {
             return Ok(());
         }
         Err(Refusal::Streams(limit))
+    }
+
+    fn understand(&self, resume: bool, envelope: Envelope) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = Some(Understood { resume, envelope });
+    }
+
+    /// What the latest ask was understood as; none before the first.
+    pub fn latest(&self) -> Option<Understood> {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn greet(&self, joined: Joined) -> (Notice, Subscription) {
@@ -187,7 +223,13 @@ impl Shared {
             pacer: self.pacer.clone(),
             meters: self.meters.clone(),
             faults: self.injected(),
+            feed_payload_bytes: self.config.factors.payload_bytes,
         }
+    }
+
+    /// When a subscription gives out what is ready, if that is not at once.
+    pub fn hold(&self) -> Option<Hold> {
+        Hold::new(self.config.factors.flush, &self.pacer)
     }
 
     /// The faults, if there are any; nobody else is to pay for asking.

@@ -1,7 +1,7 @@
 //! Runs arrival schedules: the tokens of a turn, the messages of the feed. What is due is due on the
 //! schedule, however late the one before it was.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{
     contract::{ask::ChatAsk, clock::now_ns},
@@ -26,13 +26,16 @@ pub struct Source {
     pub meters: Arc<Meters>,
     /// What is done wrong on purpose, if anything.
     pub faults: Option<Arc<Injector>>,
+    /// Bytes of each of the feed's texts; none leaves them to the corpus. A turn's are its ask's.
+    pub feed_payload_bytes: Option<NonZeroU32>,
 }
 
 impl Source {
     /// Streams one turn to its end, or until it was ended, or nobody has listened for `patience`.
     pub async fn turn(self, topic: Arc<Topic>, ask: ChatAsk, patience: Duration) {
         let first_ns = now_ns() + ask.first_token_us * 1_000;
-        let texts = corpus::stream(ask.language, ask.seed).take(ask.tokens as usize);
+        let texts = texts(corpus::stream(ask.language, ask.seed), ask.payload_bytes);
+        let texts = texts.take(ask.tokens as usize);
         let mut audience = Audience {
             topic: topic.clone(),
             patience,
@@ -50,7 +53,8 @@ impl Source {
                 self.meters.counters.count(Counter::StoppedTurns);
                 return topic.end(true);
             }
-            topic.publish(due_ns, text);
+            self.meters.text_bytes.note(text.len());
+            topic.publish(due_ns, &text);
         }
         topic.end(false);
     }
@@ -62,7 +66,9 @@ impl Source {
             faults.begin(start_ns);
         }
         // English and Chinese by turns, so that one feed has both kinds of token.
-        let texts = corpus::stream(Language::En, 0).zip(corpus::stream(Language::Zh, 0));
+        let [english, chinese] = [Language::En, Language::Zh]
+            .map(|language| texts(corpus::stream(language, 0), self.feed_payload_bytes));
+        let texts = english.zip(chinese);
         for (text, k) in texts.flat_map(|(en, zh)| [en, zh]).zip(1_u64..) {
             let due_ns = start_ns + (k as f64 * 1e9 / rate) as u64;
             self.wait(due_ns).await;
@@ -72,7 +78,8 @@ impl Source {
             if topic.ended() {
                 return;
             }
-            topic.publish(due_ns, text);
+            self.meters.text_bytes.note(text.len());
+            topic.publish(due_ns, &text);
         }
     }
 
@@ -85,6 +92,17 @@ impl Source {
         let lag_ns = now_ns().saturating_sub(due_ns);
         self.meters
             .record(|histograms| histograms.pacer_lag.saturating_record(lag_ns));
+    }
+}
+
+/// The tokens as they are, or cut into pieces of so many bytes.
+fn texts(
+    tokens: impl Iterator<Item = &'static str> + Send + 'static,
+    payload_bytes: Option<NonZeroU32>,
+) -> Box<dyn Iterator<Item = Cow<'static, str>> + Send> {
+    match payload_bytes {
+        None => Box::new(tokens.map(Cow::Borrowed)),
+        Some(bytes) => Box::new(corpus::sized(tokens, bytes.get() as usize).map(Cow::Owned)),
     }
 }
 

@@ -1,9 +1,12 @@
-//! What the safe libraries do not offer: a few kernel calls, one registration and one shared mapping.
+//! What the safe libraries do not offer: a few kernel calls, one registration, one shared mapping and a
+//! global allocator.
 //!
 //! The one module of the project that may be unsafe. `rustix` wraps neither `TCP_INFO`, `SO_MEMINFO` nor
 //! another process's CPU clock; and a file mapping is unsafe by nature, since another process may write
-//! to it. Tokio's safe registration of a descriptor is deprecated.
+//! to it. Tokio's safe registration of a descriptor is deprecated. An allocator's trait is unsafe.
 #![allow(unsafe_code)]
+
+pub mod allocator;
 
 use std::{
     fs::{File, OpenOptions},

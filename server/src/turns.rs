@@ -119,7 +119,7 @@ mod tests {
             ..Limits::default()
         };
         let turns = Turns::new(limits, meters.clone());
-        let topic = |n| Topic::new((1, n), Envelope::Minimal, 1, 1, meters.clone(), None);
+        let topic = |n| Topic::new((1, n), Envelope::Minimal, 1, 1, meters.clone(), None, None);
         for _ in 0..3 {
             turns.start(topic).unwrap();
         }
@@ -136,7 +136,7 @@ mod tests {
     fn a_turn_that_starts_after_the_end_of_all_has_ended() {
         let meters = Arc::new(Meters::new(Counters::private().unwrap()));
         let turns = Turns::new(Limits::default(), meters.clone());
-        let topic = |n| Topic::new((1, n), Envelope::Minimal, 1, 1, meters.clone(), None);
+        let topic = |n| Topic::new((1, n), Envelope::Minimal, 1, 1, meters.clone(), None, None);
         let (_, before) = turns.start(topic).unwrap();
         turns.end();
         let (_, after) = turns.start(topic).unwrap();

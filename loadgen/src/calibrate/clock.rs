@@ -202,7 +202,7 @@ async fn answer(wire: &mut dyn Wire, ask: &Ask) -> Result<(u64, Stamps, u64), En
         }
         Heard::Notice(Notice::End { .. }) => Some(Ok(())),
         Heard::Notice(Notice::Refused { reason }) => Some(Err(Ended::Failed(reason))),
-        Heard::Notice(_) => None,
+        Heard::Notice(_) | Heard::Text(..) => None,
     })
     .await?;
     let (stamps, received_at) = heard_at.ok_or(Ended::Closed)?;

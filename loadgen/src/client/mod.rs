@@ -39,7 +39,7 @@ use pushbench_server::contract::{
     clock::now_ns,
     endpoint::Endpoint,
     factors::Factors,
-    message::{Received, decode},
+    message::{Envelope, Received, decode},
     notice::Notice,
     transport::Transport,
 };
@@ -183,33 +183,52 @@ fn hold_path(named: &'static str, came: &str) -> Result<&'static str, Ended> {
 pub enum Heard<'a> {
     /// A message, and when it was decoded ([`now_ns`]).
     Message(Received<'a>, u64),
+    /// A raw message, which only its place in the stream identifies, and when it was read ([`now_ns`]).
+    Text(&'a str, u64),
     /// The server said something about the stream.
     Notice(Notice),
 }
 
 impl<'a> Heard<'a> {
     /// Reads a payload; none of what is neither.
-    fn read(payload: &'a str) -> Option<Self> {
+    fn read(envelope: Envelope, payload: &'a str) -> Option<Self> {
+        // No message begins so: the server refuses to publish a raw text that does.
         if payload.starts_with(Notice::PREFIX) {
             return Notice::decode(payload).ok().map(Self::Notice);
+        }
+        if envelope == Envelope::Raw {
+            return Some(Self::Text(payload, now_ns()));
         }
         let message = decode(payload).ok()?;
         Some(Self::Message(message, now_ns()))
     }
 }
 
-/// Receives until `hear` takes something for the stream's end and says what came of it.
+/// Receives messages that have stamps until `hear` takes something for the stream's end and says what came
+/// of it.
 ///
 /// # Errors
 /// What `hear` gives as one, or why the connection ended before.
 pub async fn receive<T>(
+    wire: &mut dyn Wire,
+    hear: impl FnMut(Heard<'_>) -> Option<Result<T, Ended>>,
+) -> Result<T, Ended> {
+    receive_in(Envelope::default(), wire, hear).await
+}
+
+/// The same of messages in a known envelope: what is raw does not say so.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn receive_in<T>(
+    envelope: Envelope,
     wire: &mut dyn Wire,
     mut hear: impl FnMut(Heard<'_>) -> Option<Result<T, Ended>>,
 ) -> Result<T, Ended> {
     poll_fn(|cx| {
         let mut goodbye = None;
         let ended = wire.poll_receive(cx, &mut |payload| {
-            if let Some(heard) = Heard::read(payload) {
+            if let Some(heard) = Heard::read(envelope, payload) {
                 let said = hear(heard);
                 goodbye = goodbye.take().or(said);
             }

@@ -3,6 +3,7 @@
 use std::{fmt::Write, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
+use pushbench_server::congestion;
 
 use super::say;
 use crate::{
@@ -52,7 +53,16 @@ pub fn load(name: &str) -> anyhow::Result<Plan> {
         format!("cannot read the plan file {name}; `pushbench plan --example` prints one")
     })?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(plan::parse(&text, name, &stem)?)
+    let plan = plan::parse(&text, name, &stem)?;
+    for arm in &plan.arms {
+        if let Some(control) = &arm.factors.congestion_control {
+            congestion::probe(control).with_context(|| {
+                let label = &arm.label;
+                format!("the arm `{label}` of {name} cannot be run")
+            })?;
+        }
+    }
+    Ok(plan)
 }
 
 fn listing(plan: &Plan) -> String {

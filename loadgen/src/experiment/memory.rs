@@ -236,8 +236,9 @@ impl Settings {
                 })
                 .await?;
         }
+        let resume = bench.arm.factors.resume;
         for count in self.connections.iter() {
-            audience.grow(bench, server, count.get(), |_| false).await;
+            audience.grow(bench, server, count.get(), |_| resume).await;
             // A pause for the server, not a measured time.
             tokio::time::sleep(if state.streaming {
                 self.streaming_s.duration()

@@ -10,8 +10,10 @@ pub mod throughput;
 pub mod wire;
 
 use pushbench_reports::record;
+use pushbench_server::contract::message::Envelope;
 
 use crate::{
+    arm::Factors,
     bench::{Bench, Broken},
     quantity::{Rate, Rounds},
     warm_up::WarmUp,
@@ -153,6 +155,31 @@ impl Experiment {
             Self::Wire(settings) => settings.describe(),
             Self::Setup(settings) => settings.describe(),
             Self::Screen(settings) => settings.describe(),
+        }
+    }
+
+    /// Why an arm with these levels would not measure what this experiment asks, if so.
+    pub fn misfit(&self, factors: &Factors) -> Option<&'static str> {
+        let raw = factors.envelope == Envelope::Raw;
+        match self {
+            Self::Latency(_) | Self::Throughput(_) | Self::Screen(_) if raw => Some(
+                "with envelope = \"raw\" a message has no stamps, and without them its latency, by which the \
+                 warm-up is watched, is not known: use minimal or openai",
+            ),
+            Self::Reconnect(_) if raw => Some(
+                "with envelope = \"raw\" a message has no number, and without it what is lost or repeated over a \
+                 cut is not known: use minimal or openai",
+            ),
+            Self::Reconnect(_) if factors.resume => Some(
+                "its every other subscriber resumes, whatever the arm: leave `resume` at false",
+            ),
+            Self::Latency(_)
+            | Self::Throughput(_)
+            | Self::Memory(_)
+            | Self::Reconnect(_)
+            | Self::Wire(_)
+            | Self::Setup(_)
+            | Self::Screen(_) => None,
         }
     }
 

@@ -192,6 +192,7 @@ impl Settings {
         server.stop().await?;
 
         bench.take_stats(&stats)?;
+        bench.setting("resume", "every other subscriber");
         bench.setting(
             "reconnect_policy",
             format!(

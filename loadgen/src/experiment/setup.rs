@@ -190,6 +190,8 @@ impl Settings {
             first_token_us: 0,
             token_gap_us: GAP_US,
             envelope: bench.arm.factors.envelope,
+            payload_bytes: bench.arm.factors.payload_bytes,
+            resume: bench.arm.factors.resume,
             ..ChatAsk::default()
         };
         let mut hindrance = Hindrance::default();

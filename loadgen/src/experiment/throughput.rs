@@ -194,7 +194,8 @@ impl Settings {
             .start_server(subscribers, Duration::from_secs(3))
             .await?;
         let mut audience = Audience::new(bench, &server, false);
-        audience.grow(bench, &server, subscribers, |_| false).await;
+        let resume = bench.arm.factors.resume;
+        audience.grow(bench, &server, subscribers, |_| resume).await;
         server.command(Command::Feed { rate }).await?;
         let start_ns = match warming {
             Warming::UntilSettled => audience.settle(bench, self.warm_up()).await,

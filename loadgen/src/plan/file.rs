@@ -233,6 +233,13 @@ fn experiment<S: DeserializeOwned>(
     let margins = table.take("margins")?;
     let span = table.span();
     let experiment = with(table.rest()?);
+    let taking_part = arms.iter().filter(|arm| part.contains(&arm.label));
+    for arm in taking_part {
+        if let Some(reason) = experiment.misfit(&arm.factors) {
+            let message = format!("{name} cannot measure the arm `{}`: {reason}", arm.label);
+            return Err(Flaw::at(at, message));
+        }
+    }
     if let Some(WarmUp { least, most }) = experiment.warm_up()
         && most < least
     {

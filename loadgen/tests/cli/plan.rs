@@ -115,3 +115,26 @@ fn a_reader_that_leaves_early_is_no_error() {
         .unwrap();
     assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_congestion_control_that_the_kernel_has_not_is_refused_with_those_it_has() {
+    let temp = tempfile::tempdir().unwrap();
+    let (_, example, _) = finish(temp.path(), &["plan", "--example"]);
+    let arm = "transport = \"ws-h1\"\n";
+    let wrong = format!("{arm}congestion_control = \"nosuch\"\n");
+    fs::write(
+        temp.path().join("bad.toml"),
+        example.replacen(arm, &wrong, 1),
+    )
+    .unwrap();
+    let sentence = refusal(temp.path(), &["run", "--plan", "bad.toml"]);
+    let available = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+    let available = fs::read_to_string(available).unwrap();
+    for word in [
+        "`nosuch`",
+        "`ws-h1`",
+        available.split_whitespace().next().unwrap(),
+    ] {
+        assert!(sentence.contains(word), "{sentence} lacks {word}");
+    }
+}

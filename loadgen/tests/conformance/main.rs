@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod flush;
 mod lines;
 mod order;
 mod payload;

@@ -1,17 +1,24 @@
 //! Payload bytes survive every transport and envelope exactly.
 
+use std::num::NonZeroU32;
+
+use pushbench::{
+    client::{self, Connector, Heard},
+    ledger::Ledger,
+};
 use pushbench_server::{
     config::Config,
     contract::{
         ask::{Ask, ChatAsk},
         factors::Factors,
         message::Envelope,
+        notice::Notice,
     },
     control::Command,
-    corpus,
+    corpus::{self, Language},
 };
 
-use super::support::{Client, chat, everywhere, feed, start};
+use super::support::{Client, books, chat, everywhere, feed, soon, start};
 
 /// Texts that framing, line ends, decoding or trimming could harm.
 fn awkward() -> Vec<String> {
@@ -114,5 +121,126 @@ async fn a_turn_has_the_same_text_in_both_envelopes_on_every_transport() {
             let text: String = messages.into_iter().map(|(_, text)| text).collect();
             assert_eq!(text, expected, "{transport} {envelope:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn raw_texts_survive_and_are_counted_by_their_place() {
+    let factors = Factors {
+        envelope: Envelope::Raw,
+        ..Factors::default()
+    };
+    for transport in everywhere() {
+        if let Some(misfit) = factors.misfit(transport) {
+            eprintln!("does not apply: {misfit}");
+            continue;
+        }
+        let server = start(Config {
+            factors: factors.clone(),
+            ..Config::default()
+        })
+        .await;
+        let connector = Connector::new(transport, factors.clone(), server.endpoint.clone());
+        let mut wire = soon("a connection", connector.connect()).await.unwrap();
+        soon("an ask", wire.ask(&feed(None))).await.unwrap();
+        let mut ledger = Ledger::default();
+        let mut texts = Vec::new();
+        let mut hear = |heard: Heard<'_>| match heard {
+            Heard::Text(text, _) => {
+                texts.push(text.to_owned());
+                ledger.next_message();
+                None
+            }
+            Heard::Notice(notice) => {
+                ledger.notice(&notice);
+                let said = matches!(notice, Notice::Hello { .. } | Notice::End { .. });
+                said.then_some(Ok(()))
+            }
+            Heard::Message(message, _) => panic!("{transport}: {message:?}"),
+        };
+        let receiving = client::receive_in(Envelope::Raw, wire.as_mut(), &mut hear);
+        soon("a hello", receiving).await.unwrap();
+        let sent: Vec<_> = awkward()
+            .into_iter()
+            .filter(|text| Envelope::Raw.fit(text).is_ok())
+            .collect();
+        assert!(sent.len() > 25);
+        server
+            .command(Command::Publish {
+                texts: sent.clone(),
+            })
+            .await;
+        server.shared.end_streams();
+        let receiving = client::receive_in(Envelope::Raw, wire.as_mut(), &mut hear);
+        soon("the end", receiving).await.unwrap();
+        for (text, expected) in texts.iter().zip(&sent) {
+            assert!(
+                text == expected,
+                "{transport}: {expected:.40?} became {text:.40?}"
+            );
+        }
+        let books = books(&server, 1, [&ledger]);
+        assert_eq!(books.received, sent.len() as u64, "{transport}");
+        assert!(books.balanced(), "{transport}: {books:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_has_exactly_as_many_bytes_as_asked_for() {
+    for transport in everywhere() {
+        let server = start(Config::default()).await;
+        let mut client = Client::connect(transport, &server).await;
+        for (bytes, envelope, language) in [
+            (1, Envelope::Minimal, Language::Zh),
+            (180, Envelope::OpenAi, Language::En),
+            (16_384, Envelope::Minimal, Language::Zh),
+        ] {
+            let ask = ChatAsk {
+                payload_bytes: NonZeroU32::new(bytes),
+                envelope,
+                language,
+                ..chat(20)
+            };
+            client.ask(&Ask::Chat(ask)).await;
+            let (messages, ..) = client.rest().await;
+            assert_eq!(messages.len(), 20, "{transport}");
+            for (_, text) in messages {
+                assert_eq!(text.len(), bytes as usize, "{transport}: {text:.40?}");
+            }
+        }
+        let ask = ChatAsk {
+            payload_bytes: NonZeroU32::new(16_385),
+            ..chat(1)
+        };
+        let refusal = client.refusal(&Ask::Chat(ask)).await;
+        assert!(
+            refusal == "422" || refusal.contains("16384"),
+            "{transport}: {refusal}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_feed_has_texts_of_one_size_in_both_languages() {
+    for transport in everywhere() {
+        let server = start(Config {
+            factors: Factors {
+                payload_bytes: NonZeroU32::new(20),
+                ..Factors::default()
+            },
+            ..Config::default()
+        })
+        .await;
+        let mut client = Client::connect(transport, &server).await;
+        client.ask(&feed(None)).await;
+        server.command(Command::Feed { rate: 2_000.0 }).await;
+        let messages = client.messages(10).await;
+        assert!(
+            messages.iter().all(|(_, text)| text.len() == 20),
+            "{messages:?}"
+        );
+        let ascii = messages.iter().filter(|(_, text)| text.is_ascii());
+        assert!((1..10).contains(&ascii.count()), "{messages:?}");
+        assert_eq!(server.shared.meters.text_bytes.to_string(), "20");
     }
 }

@@ -1,6 +1,8 @@
 //! What a subscriber asks for: the query of a `GET`, the body of a `POST`, a text message on a
 //! WebSocket.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::{event_id::EventId, message::Envelope};
@@ -34,6 +36,10 @@ pub struct ChatAsk {
     pub language: Language,
     /// How tokens are wrapped.
     pub envelope: Envelope,
+    /// Bytes of each text; none leaves them to the corpus. Left out then, so that a build from before it
+    /// could be asked for understands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_bytes: Option<NonZeroU32>,
     /// Where in the corpus the answer starts.
     pub seed: u64,
     /// Whether the turn outlives its connection and its messages carry an `id:`.
@@ -52,6 +58,7 @@ impl Default for ChatAsk {
             token_gap_us: 15_000,
             language: Language::En,
             envelope: Envelope::Minimal,
+            payload_bytes: None,
             seed: 0,
             resume: false,
             after: None,

@@ -9,7 +9,7 @@ use super::{
     message::Envelope,
     transport::{Family, Http, Transport},
 };
-use crate::limits::STREAMS_PER_CONNECTION_MAX;
+use crate::{corpus, limits::STREAMS_PER_CONNECTION_MAX};
 
 /// A level for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +27,8 @@ pub struct Factors {
     /// Who drives the server's HTTP/1.1 connections.
     pub http_stack: HttpStack,
     /// Bound of the HTTP/1.1 library's buffers, a connection; none leaves it to the library (about
-    /// 400 KiB). 8,192 is its least.
-    pub http_buffer_bytes: Option<NonZeroU32>,
+    /// 400 KiB).
+    pub http_buffer_bytes: Option<BufferBytes>,
     /// When the server writes what is ready.
     pub flush: Flush,
     /// How a `fetch` transport tells its messages apart.
@@ -94,6 +94,43 @@ pub enum HttpStack {
     Axum,
 }
 
+/// A bound of hyper's HTTP/1.1 buffers, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct BufferBytes(u32);
+
+impl BufferBytes {
+    /// The library panics below (`http1::Builder::max_buf_size`).
+    pub const LEAST: u32 = 8_192;
+
+    /// As the library takes it.
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Less than [`BufferBytes::LEAST`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a buffer of {0} bytes is too small for the library: use {least} or more", least = BufferBytes::LEAST)]
+pub struct TooSmall(u32);
+
+impl TryFrom<u32> for BufferBytes {
+    type Error = TooSmall;
+
+    fn try_from(bytes: u32) -> Result<Self, TooSmall> {
+        if bytes < Self::LEAST {
+            return Err(TooSmall(bytes));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl From<BufferBytes> for u32 {
+    fn from(bytes: BufferBytes) -> Self {
+        bytes.0
+    }
+}
+
 /// How a `fetch` transport tells its messages apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +143,9 @@ pub enum Framing {
 }
 
 /// The allocator of a process.
+///
+/// A child is told by its environment, since the first allocation comes before the first line of its
+/// input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Allocator {
@@ -114,6 +154,30 @@ pub enum Allocator {
     Glibc,
     /// jemalloc.
     Jemalloc,
+}
+
+impl Allocator {
+    /// The environment variable by which a process is told; without it, or with anything else in it, the
+    /// process uses the C library's.
+    pub const VARIABLE: &str = "PUSHBENCH_ALLOCATOR";
+
+    /// The name in plans, in the environment and in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Glibc => "glibc",
+            Self::Jemalloc => "jemalloc",
+        }
+    }
+}
+
+impl HttpStack {
+    /// The name in plans and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hyper => "hyper",
+            Self::Axum => "axum",
+        }
+    }
 }
 
 /// When the server writes what is ready.
@@ -125,10 +189,16 @@ pub enum Flush {
     Ready,
     /// A write each.
     Each,
-    /// Together, so many milliseconds after the first of them was ready.
+    /// Together, so many milliseconds after the first of them was encoded.
     Millis(NonZeroU32),
-    /// So many together; the rest at the stream's end.
+    /// At least so many together; the rest at the stream's end.
     Count(NonZeroU32),
+}
+
+impl Flush {
+    /// Messages that a subscription holds back at most, whatever the policy: as many as a second of the
+    /// fastest feed that a plan would pace. Beyond, they are not waited with.
+    pub const HELD_MOST: u32 = 1_024;
 }
 
 /// Compression of what the server sends.
@@ -196,7 +266,8 @@ impl fmt::Display for Flush {
 /// No level of `flush`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown flush `{0}`: use ready, each, a time such as 50ms or a number of messages such as 16"
+    "unknown flush `{0}`: use ready, each, a time such as 50ms or a number of messages such as 16, {most} at most",
+    most = Flush::HELD_MOST
 )]
 pub struct UnknownFlush(String);
 
@@ -210,7 +281,13 @@ impl FromStr for Flush {
             "each" => Self::Each,
             _ => match text.strip_suffix("ms") {
                 Some(ms) => Self::Millis(ms.parse().map_err(|_| unknown())?),
-                None => Self::Count(text.parse().map_err(|_| unknown())?),
+                None => {
+                    let count: NonZeroU32 = text.parse().map_err(|_| unknown())?;
+                    if count.get() > Self::HELD_MOST {
+                        return Err(unknown());
+                    }
+                    Self::Count(count)
+                }
             },
         })
     }
@@ -340,7 +417,7 @@ pub const FACTORS: [Factor; 15] = [
     ),
     factor(
         "flush",
-        "ready, each, a time (50ms), a number of messages (16)",
+        "ready, each, a time (50ms), a number of messages (16, 1024 at most)",
         "when the server writes what is ready",
     ),
     factor(
@@ -356,7 +433,7 @@ pub const FACTORS: [Factor; 15] = [
     factor("envelope", "minimal, openai, raw", "how a token is wrapped"),
     factor(
         "payload_bytes",
-        "1 and more (default: the corpus's tokens)",
+        "1 to 16384 (default: the corpus's tokens)",
         "bytes of each message's text",
     ),
     factor(
@@ -380,6 +457,9 @@ pub const FACTORS: [Factor; 15] = [
 const fn factor(name: &'static str, levels: &'static str, what: &'static str) -> Factor {
     Factor { name, levels, what }
 }
+
+/// Largest `payload_bytes`, the server's own bound ([`Limits::payload_bytes`](crate::limits::Limits::payload_bytes)).
+const PAYLOAD_BYTES_MOST: NonZeroU32 = const { NonZeroU32::new(16_384).unwrap() };
 
 /// Why a transport cannot have these levels.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -417,6 +497,7 @@ impl Factors {
         let body = http != Http::Bare && family != Family::WebSocket;
         let coding = matches!(self.compression, Compression::Coding(..));
         let deflate = matches!(self.compression, Compression::Deflate { .. });
+        let raw = self.envelope == Envelope::Raw;
         let rules = [
             (
                 "tls",
@@ -457,13 +538,30 @@ impl Factors {
             ),
             (
                 "compression",
-                coding && !matches!(family, Family::Sse | Family::Fetch) || coding && !body,
+                coding && !(body && matches!(family, Family::Sse | Family::Fetch)),
                 "a content coding is of a streamed HTTP response; a WebSocket has deflate",
             ),
             (
                 "compression",
                 deflate && !(websocket && self.ws_library == WsLibrary::Yawc),
                 "permessage-deflate is an extension of WebSocket, which ws_library = \"yawc\" knows",
+            ),
+            (
+                "envelope",
+                raw && self.framing == Framing::Ndjson,
+                "a line of JSON is an envelope",
+            ),
+            (
+                "envelope",
+                raw && matches!(family, Family::Sse | Family::Fetch)
+                    && !carries(self.envelope, corpus::texts()),
+                "a text of the corpus has a CR, which would end its line, or looks like a notice",
+            ),
+            (
+                "payload_bytes",
+                self.payload_bytes
+                    .is_some_and(|bytes| bytes > PAYLOAD_BYTES_MOST),
+                "16,384 is the most that a server sends",
             ),
             (
                 "streams_per_connection",
@@ -488,9 +586,15 @@ impl Factors {
     }
 }
 
+/// Whether an envelope takes every one of these texts.
+fn carries<'a>(envelope: Envelope, texts: impl IntoIterator<Item = &'a str>) -> bool {
+    texts.into_iter().all(|text| envelope.fit(text).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{contract::notice::Notice, limits::Limits};
 
     #[test]
     fn every_field_is_a_factor_and_every_factor_a_field() {
@@ -517,7 +621,7 @@ mod tests {
         ] {
             assert_eq!(level.parse::<Compression>().unwrap().to_string(), level);
         }
-        for level in ["", "0", "0ms", "-1", "1.5ms", "ms"] {
+        for level in ["", "0", "0ms", "-1", "1.5ms", "ms", "1025"] {
             let refusal = level.parse::<Flush>().unwrap_err().to_string();
             assert!(refusal.contains("50ms"), "{refusal}");
         }
@@ -571,6 +675,11 @@ mod tests {
             ),
             (Transport::SseH1, r#"framing="ndjson""#, "only fetch"),
             (
+                Transport::WsH1,
+                r#"payload_bytes=16385"#,
+                "16,384 is the most",
+            ),
+            (
                 Transport::FloorWs,
                 r#"flush="50ms""#,
                 "writes what is ready",
@@ -596,5 +705,25 @@ mod tests {
             let refusal = with(level).misfit(transport).unwrap().to_string();
             assert!(refusal.contains(says), "{refusal} lacks {says}");
         }
+        let most = Limits::default().payload_bytes;
+        assert_eq!(PAYLOAD_BYTES_MOST.get() as usize, most, "both ends agree");
+    }
+
+    #[test]
+    fn a_raw_text_that_a_line_cannot_carry_is_found_before_it_is_sent() {
+        assert!(carries(Envelope::Raw, corpus::texts()));
+        assert!(!carries(Envelope::Raw, ["fine", "not\rfine"]));
+        assert!(!carries(Envelope::Raw, [Notice::PREFIX]));
+        assert!(carries(Envelope::Minimal, ["\r", Notice::PREFIX]));
+    }
+
+    #[test]
+    fn a_buffer_smaller_than_the_librarys_least_is_refused_with_it() {
+        assert_eq!(BufferBytes::try_from(8_192).unwrap().get(), 8_192);
+        let refusal = serde_json::from_str::<BufferBytes>("8191").unwrap_err();
+        assert!(
+            refusal.to_string().contains("use 8192 or more"),
+            "{refusal}"
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! A message as both ends see it: stamps and text inside a JSON envelope.
+//! A message as both ends see it: stamps and text inside a JSON envelope, or the text alone.
 //!
-//! The text is escaped by JSON, so CR, LF, NUL and everything else survive SSE, whose lines could not
-//! carry a raw CR.
+//! In an envelope the text is escaped by JSON, so CR, LF, NUL and everything else survive SSE, whose lines
+//! could not carry a raw CR. What a raw text cannot be is refused before it is sent ([`Envelope::fit`]).
 
 use std::{borrow::Cow, fmt, fmt::Write, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+use super::notice::Notice;
 
 /// How a token is wrapped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub enum Envelope {
     Minimal,
     /// The chunk of OpenAI's chat completions, about 180 bytes, with the stamps beside it.
     OpenAi,
+    /// The text alone, with nothing that identifies or dates it.
+    Raw,
 }
 
 impl Envelope {
@@ -24,20 +28,48 @@ impl Envelope {
         match self {
             Self::Minimal => "minimal",
             Self::OpenAi => "openai",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// That a text can travel in it, on every transport alike: who publishes does not know who listens.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn fit(self, text: &str) -> Result<(), Unfit> {
+        match self {
+            Self::Raw if text.contains('\r') => Err(Unfit::CarriageReturn),
+            Self::Raw if text.starts_with(Notice::PREFIX) => Err(Unfit::LikeANotice),
+            _ => Ok(()),
         }
     }
 }
 
+/// Why a text cannot travel raw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It ends a line of server-sent events, and no parser can tell it from LF (WHATWG HTML §9.2.6).
+    #[error(
+        "a raw text cannot have a CR, which server-sent events would lose: use another envelope"
+    )]
+    CarriageReturn,
+    /// On a WebSocket nothing else tells the two apart.
+    #[error(
+        "a raw text cannot begin as a notice does, or it would be taken for one: use another envelope"
+    )]
+    LikeANotice,
+}
+
 /// No envelope has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown envelope `{0}`: use minimal or openai")]
+#[error("unknown envelope `{0}`: use minimal, openai or raw")]
 pub struct UnknownEnvelope(String);
 
 impl FromStr for Envelope {
     type Err = UnknownEnvelope;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        [Self::Minimal, Self::OpenAi]
+        [Self::Minimal, Self::OpenAi, Self::Raw]
             .into_iter()
             .find(|envelope| envelope.name() == name)
             .ok_or_else(|| UnknownEnvelope(name.to_owned()))
@@ -74,6 +106,7 @@ pub fn encode(envelope: Envelope, stamps: &Stamps, text: &str) -> String {
              \"sent_at\":{sent_at},\"text\":{}}}",
             Quoted(text)
         ),
+        Envelope::Raw => json.write_str(text),
         Envelope::OpenAi => write!(
             json,
             "{{\"id\":\"chatcmpl-{stream:024}\",\"object\":\"chat.completion.chunk\",\
@@ -95,7 +128,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A message as received: what [`encode`] wrote, whichever the envelope.
+/// A message as received: what [`encode`] wrote, in either envelope that has stamps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received<'a> {
     /// Its identity and dates.
@@ -104,7 +137,7 @@ pub struct Received<'a> {
     pub text: Cow<'a, str>,
 }
 
-/// Reads a message in either envelope.
+/// Reads a message in either envelope that has stamps; of a raw one there is nothing to read.
 pub fn decode(json: &str) -> Result<Received<'_>, serde_json::Error> {
     if json.starts_with("{\"stream\":") {
         let Minimal {
@@ -183,6 +216,29 @@ mod tests {
                 prop_assert_eq!(received.stamps, stamps);
                 prop_assert_eq!(received.text, text.as_str());
             }
+        }
+    }
+
+    #[test]
+    fn a_raw_message_is_its_text_and_what_it_cannot_be_is_refused() {
+        let stamps = Stamps {
+            stream: 0,
+            seq: 1,
+            scheduled_at: 2,
+            sent_at: 3,
+        };
+        for text in ["", " a\n好\0", "{\"stream\":0}"] {
+            assert_eq!(encode(Envelope::Raw, &stamps, text), text);
+            assert_eq!(Envelope::Raw.fit(text), Ok(()));
+        }
+        assert_eq!(Envelope::Raw.fit("a\rb"), Err(Unfit::CarriageReturn));
+        let notice = Notice::Dropped { count: 1 }.encode();
+        assert_eq!(Envelope::Raw.fit(&notice), Err(Unfit::LikeANotice));
+        for envelope in [Envelope::Minimal, Envelope::OpenAi] {
+            assert_eq!(envelope.fit("a\rb").and(envelope.fit(&notice)), Ok(()));
+        }
+        for name in ["minimal", "openai", "raw"] {
+            assert_eq!(name.parse::<Envelope>().unwrap().name(), name);
         }
     }
 

@@ -35,6 +35,7 @@ fn scene(faults: &Faults, seed: u64) -> Scene {
         9,
         meters.clone(),
         Some(injector.clone()),
+        None,
     );
     Scene {
         topic,
@@ -124,6 +125,7 @@ async fn a_stall_holds_the_feed_up_once_and_says_when() {
         pacer,
         meters,
         faults: Some(injector.clone()),
+        feed_payload_bytes: None,
     };
     let start_ns = now_ns();
     let feed = tokio::spawn(source.feed(topic.clone(), 200.0));

@@ -4,7 +4,15 @@ use crate::counters::Counters;
 fn topic(history: usize) -> (Arc<Topic>, Arc<Meters>) {
     let meters = Arc::new(Meters::new(Counters::private().unwrap()));
     (
-        Topic::new((1, 0), Envelope::Minimal, history, 2, meters.clone(), None),
+        Topic::new(
+            (1, 0),
+            Envelope::Minimal,
+            history,
+            2,
+            meters.clone(),
+            None,
+            None,
+        ),
         meters,
     )
 }

@@ -77,7 +77,7 @@ async fn converse(
             },
             () = &mut stopping => {
                 // The goodbye of an ended stream must not be overtaken by the close.
-                if let Some(item) = streaming.as_mut().and_then(Subscription::try_next) {
+                while let Some(item) = streaming.as_mut().and_then(Subscription::try_rest) {
                     tell(socket, &wire, &mut streaming, item).await?;
                 }
                 return close(socket, shared, close_code::AWAY, "the server is shutting down").await;

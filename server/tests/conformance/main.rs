@@ -16,4 +16,5 @@ mod http2;
 mod payloads;
 mod polls;
 mod shutdown;
+mod stack;
 mod support;

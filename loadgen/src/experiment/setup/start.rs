@@ -70,14 +70,14 @@ impl Started {
     ) -> Result<Self, Ended> {
         wire.ask(&Ask::Chat(ask.clone())).await?;
         let mut turn = Turn::default();
-        client::receive(wire, |heard| {
+        client::receive_in(ask.envelope, wire, |heard| {
             turn.hear(heard, traffic, ledger);
             (turn.first.is_some() || turn.end.is_some()).then_some(Ok(()))
         })
         .await?;
         let trips = wire.round_trips();
         if turn.end.is_none() {
-            client::receive(wire, |heard| {
+            client::receive_in(ask.envelope, wire, |heard| {
                 turn.hear(heard, traffic, ledger);
                 turn.end.is_some().then_some(Ok(()))
             })
@@ -106,6 +106,10 @@ struct Turn {
 impl Turn {
     fn hear(&mut self, heard: Heard<'_>, traffic: &Traffic, ledger: &mut Ledger) {
         match heard {
+            Heard::Text(_, at_ns) => {
+                ledger.next_message();
+                self.first.get_or_insert_with(|| (at_ns, bytes(traffic)));
+            }
             Heard::Message(message, at_ns) => {
                 ledger.message(message.stamps.seq);
                 self.first.get_or_insert_with(|| (at_ns, bytes(traffic)));

@@ -128,7 +128,7 @@ fn faults_name_the_line_and_the_remedy() {
         (
             "envelope = \"minimal\"",
             "envelope = \"big\"",
-            "expected `minimal` or `openai`",
+            "expected one of `minimal`, `openai`, `raw`",
         ),
         (
             "ws_read_buffer_bytes = 4096",
@@ -248,4 +248,58 @@ fn a_longest_warm_up_below_the_least_is_refused() {
         sentence.contains("is 0.25 s") && sentence.contains("0.6 s") && fault.text == "[latency]",
         "{sentence}"
     );
+}
+
+#[test]
+fn what_an_experiment_cannot_ask_of_an_arm_is_refused_with_the_reason() {
+    let plan = |factor: &str, experiment: &str| {
+        let arm = format!("[[arm]]\ntransport = \"sse-h1\"\n{factor}\n");
+        format!("{arm}{arm}label = \"again\"\ncontrol_of = \"sse-h1\"\n[{experiment}]\n")
+    };
+    for (factor, experiment, says) in [
+        ("envelope = \"raw\"", "latency", "has no stamps"),
+        ("envelope = \"raw\"", "throughput", "has no stamps"),
+        ("envelope = \"raw\"", "reconnect", "has no number"),
+        (
+            "resume = true",
+            "reconnect",
+            "every other subscriber resumes",
+        ),
+    ] {
+        let fault = refused(&plan(factor, experiment));
+        let sentence = fault.to_string();
+        assert!(
+            sentence.contains(says) && sentence.contains("`sse-h1`"),
+            "{sentence}"
+        );
+        assert_eq!(fault.text, format!("[{experiment}]"), "{sentence}");
+    }
+    for (factor, experiment) in [
+        ("envelope = \"raw\"", "memory"),
+        ("envelope = \"raw\"", "wire"),
+        ("envelope = \"raw\"", "setup"),
+        ("resume = true", "latency"),
+        ("resume = true", "throughput"),
+        ("resume = true", "memory"),
+    ] {
+        parse(&plan(factor, experiment), "my.toml", "my").unwrap();
+    }
+}
+
+#[test]
+fn levels_out_of_range_are_refused_with_the_range() {
+    for (level, says) in [
+        ("http_buffer_bytes = 8191", "use 8192 or more"),
+        ("http_buffer_bytes = 0", "use 8192 or more"),
+        ("payload_bytes = 16385", "16,384 is the most"),
+        ("payload_bytes = 0", "from 1 up"),
+        ("flush = \"1025\"", "1024 at most"),
+        ("flush = \"often\"", "use ready, each"),
+        ("allocator = \"mimalloc\"", "`glibc` or `jemalloc`"),
+        ("http_stack = \"actix\"", "`hyper` or `axum`"),
+    ] {
+        let text = format!("[[arm]]\ntransport = \"sse-h1\"\n{level}\n[memory]\n");
+        let sentence = refused(&text).to_string();
+        assert!(sentence.contains(says), "{sentence} lacks {says}");
+    }
 }

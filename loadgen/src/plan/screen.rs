@@ -1,13 +1,13 @@
 //! The plan `screen`: every knob at two levels, in a design that tells the effects of all of them apart in
 //! few trials, on both transports.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use pushbench_reports::record::{Screen, ScreenRow, ScreenedFactor};
 use pushbench_server::contract::{
     factors::{Allocator, Coding, Compression, Factors, Flush},
     message::Envelope,
-    transport::{Family, Transport},
+    transport::Transport,
 };
 
 use super::{Entry, Plan, SEED};
@@ -56,11 +56,13 @@ struct Knob {
     high: String,
     /// The one transport on which it exists.
     only: Option<Transport>,
+    /// Whether it stands in the column of the one before, which only the other transport has.
+    beside: bool,
     set: Set,
 }
 
 /// Sets a level: low, or high where that is said.
-type Set = Box<dyn Fn(&mut Factors, Transport, High)>;
+type Set = Box<dyn Fn(&mut Factors, High)>;
 
 /// Whether the level is the high one.
 type High = bool;
@@ -68,19 +70,21 @@ type High = bool;
 fn knob(
     name: &'static str,
     [low, high]: [&str; 2],
-    set: impl Fn(&mut Factors, Transport, High) + 'static,
+    set: impl Fn(&mut Factors, High) + 'static,
 ) -> Knob {
     Knob {
         name,
         low: low.to_owned(),
         high: high.to_owned(),
         only: None,
+        beside: false,
         set: Box::new(set),
     }
 }
 
-/// `tungstenite`'s own read buffer, bytes, and the tuned one, which holds any prompt.
-const WS_READ_BUFFERS: [u32; 2] = [4_096, 131_072];
+/// A read buffer that holds any prompt, and `tungstenite`'s own, bytes.
+const WS_READ_BUFFERS: [NonZeroU32; 2] =
+    const { [NonZeroU32::new(4_096).unwrap(), NonZeroU32::new(131_072).unwrap()] };
 
 /// The least that hyper's HTTP/1.1 builder takes for its buffers, bytes; on its own it takes up to 400 KiB.
 const HTTP_BUFFER: u32 = 8_192;
@@ -92,62 +96,68 @@ const LONG_TEXT: u32 = 512;
 /// `controls` are the congestion control that the kernel takes by itself, and another that it offers.
 fn knobs(controls: Option<[String; 2]>) -> Vec<Knob> {
     let mut knobs = vec![
-        knob("tls", ["off", "on"], |factors, _, high| factors.tls = high),
-        knob("nodelay", ["on", "off"], |factors, _, high| {
+        knob("tls", ["off", "on"], |factors, high| factors.tls = high),
+        knob("nodelay", ["on", "off"], |factors, high| {
             factors.nodelay = !high;
         }),
-        knob("library_buffers", ["tuned", "default"], buffers),
-        knob("flush", ["ready", "each"], |factors, _, high| {
+        // What each side's library buffers by itself, and what it needs. `http_stack` is not screened: with
+        // TLS there is no other stack to compare.
+        Knob {
+            only: Some(Transport::WsH1),
+            ..knob(
+                "ws_read_buffer_bytes",
+                ["4096", "131072"],
+                |factors, high| {
+                    factors.ws_read_buffer_bytes = WS_READ_BUFFERS[usize::from(high)];
+                },
+            )
+        },
+        Knob {
+            only: Some(Transport::SseH1),
+            beside: true,
+            ..knob("http_buffer_bytes", ["8192", "default"], |factors, high| {
+                factors.http_buffer_bytes = (!high).then(|| HTTP_BUFFER.try_into().ok()).flatten();
+            })
+        },
+        knob("flush", ["ready", "each"], |factors, high| {
             factors.flush = if high { Flush::Each } else { Flush::Ready };
         }),
         Knob {
             only: Some(Transport::SseH1),
-            ..knob("compression", ["off", "gzip-1"], |factors, _, high| {
+            ..knob("compression", ["off", "gzip-1"], |factors, high| {
                 factors.compression = match high {
                     true => Compression::Coding(Coding::Gzip, 1),
                     false => Compression::Off,
                 };
             })
         },
-        knob("envelope", ["minimal", "openai"], |factors, _, high| {
+        knob("envelope", ["minimal", "openai"], |factors, high| {
             factors.envelope = match high {
                 true => Envelope::OpenAi,
                 false => Envelope::Minimal,
             };
         }),
-        knob("payload_bytes", ["a token", "512"], |factors, _, high| {
+        knob("payload_bytes", ["a token", "512"], |factors, high| {
             factors.payload_bytes = high.then(|| LONG_TEXT.try_into().ok()).flatten();
         }),
-        knob("allocator", ["glibc", "jemalloc"], |factors, _, high| {
+        knob("allocator", ["glibc", "jemalloc"], |factors, high| {
             factors.allocator = match high {
                 true => Allocator::Jemalloc,
                 false => Allocator::Glibc,
             };
         }),
-        knob("resume", ["off", "on"], |factors, _, high| {
+        knob("resume", ["off", "on"], |factors, high| {
             factors.resume = high;
         }),
     ];
     knobs.extend(controls.map(|[own, other]| {
         let levels = [&*own, &*other];
         let other = other.clone();
-        knob("congestion_control", levels, move |factors, _, high| {
+        knob("congestion_control", levels, move |factors, high| {
             factors.congestion_control = high.then(|| other.clone());
         })
     }));
     knobs
-}
-
-/// What each side's library buffers by itself, and what it needs. `http_stack` is not screened: with TLS
-/// there is no other stack to compare.
-fn buffers(factors: &mut Factors, transport: Transport, high: High) {
-    if transport.capabilities().family == Family::WebSocket {
-        if let Ok(bytes) = WS_READ_BUFFERS[usize::from(high)].try_into() {
-            factors.ws_read_buffer_bytes = bytes;
-        }
-    } else {
-        factors.http_buffer_bytes = (!high).then(|| HTTP_BUFFER.try_into().ok()).flatten();
-    }
 }
 
 /// Every row on both transports, in replicates: about ten minutes on two cores.
@@ -155,15 +165,26 @@ pub fn screen() -> Plan {
     plan(machine::congestion_controls())
 }
 
+/// The column of each knob.
+fn columns(knobs: &[Knob]) -> Vec<usize> {
+    let counted = knobs.iter().scan(0, |taken, knob| {
+        *taken += usize::from(!knob.beside);
+        taken.checked_sub(1)
+    });
+    counted.collect()
+}
+
 fn plan(controls: Option<[String; 2]>) -> Plan {
     let knobs = knobs(controls);
+    let columns = columns(&knobs);
     let mut arms = Vec::new();
     let mut rows = Vec::new();
-    for (levels, number) in design().iter().zip(1..) {
-        let of_row = TRANSPORTS.map(|transport| arm(number, transport, &knobs, levels));
+    for (row, number) in design().iter().zip(1..) {
+        let levels: Vec<i8> = columns.iter().map(|&column| row[column]).collect();
+        let of_row = TRANSPORTS.map(|transport| arm(number, transport, &knobs, &levels));
         rows.push(ScreenRow {
             arms: of_row.each_ref().map(|arm| arm.label.clone()),
-            levels: levels[..knobs.len()].to_vec(),
+            levels,
         });
         arms.extend(of_row);
     }
@@ -189,11 +210,12 @@ fn plan(controls: Option<[String; 2]>) -> Plan {
     }
 }
 
-fn arm(row: u32, transport: Transport, knobs: &[Knob], levels: &Row) -> Arm {
+fn arm(row: u32, transport: Transport, knobs: &[Knob], levels: &[i8]) -> Arm {
     let mut factors = Factors::default();
     for (knob, level) in knobs.iter().zip(levels) {
-        let has = knob.only.is_none_or(|only| only == transport);
-        (knob.set)(&mut factors, transport, has && *level > 0);
+        if knob.only.is_none_or(|only| only == transport) {
+            (knob.set)(&mut factors, *level > 0);
+        }
     }
     Arm {
         label: format!("row {row:02} {transport}"),
@@ -270,7 +292,7 @@ mod tests {
     fn an_arm_has_the_levels_of_its_row_and_none_is_impossible() {
         for plan in both() {
             let design = plan.experiments[0].design.as_ref().unwrap();
-            assert!((9..=COLUMNS).contains(&design.factors.len()));
+            assert!((10..=COLUMNS).contains(&design.factors.len()));
             assert_eq!((design.rows.len(), plan.arms.len()), (24, 48));
             for row in &design.rows {
                 assert_eq!(row.levels.len(), design.factors.len());
@@ -300,10 +322,7 @@ mod tests {
             };
             let words = [factor.low.as_str(), factor.high.as_str()];
             match factor.name.as_str() {
-                "library_buffers" if arm.transport == Transport::WsH1 => {
-                    of("ws_read_buffer_bytes", ["4096", "131072"]);
-                }
-                "library_buffers" => of("http_buffer_bytes", ["8192", "default"]),
+                "ws_read_buffer_bytes" | "http_buffer_bytes" if !has => {}
                 "tls" | "resume" => of(&factor.name, ["false", "true"]),
                 "nodelay" => of(&factor.name, ["true", "false"]),
                 "payload_bytes" => of(&factor.name, ["default", "512"]),

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     contract::{
         clock::now_ns,
-        factors::{BufferBytes, HttpStack},
+        factors::{BufferBytes, Compression, HttpStack, WsLibrary},
     },
     counters::{Counter, Counters},
     faults::Injector,
@@ -51,6 +51,8 @@ pub struct Connection {
     leases: Leases,
     /// Who drives its HTTP, once somebody does.
     driver: OnceLock<Driver>,
+    /// How the messages on it travel; none before the first stream.
+    carriage: Mutex<Option<Carriage>>,
 }
 
 /// Who drives the HTTP of a connection, as whoever handed it over says.
@@ -62,7 +64,26 @@ pub struct Driver {
     pub buffer_bytes: Option<BufferBytes>,
 }
 
+/// How messages travel on a connection, as its peer agreed to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carriage {
+    /// Whose WebSocket carries them, if one does.
+    pub ws_library: Option<WsLibrary>,
+    /// How they are compressed.
+    pub compression: Compression,
+}
+
 impl Connection {
+    /// Notes how the messages of the stream that begins travel.
+    pub fn carries(&self, carriage: Carriage) {
+        *self.carriage.lock().unwrap_or_else(PoisonError::into_inner) = Some(carriage);
+    }
+
+    /// How messages travel here, once there are any.
+    pub fn carriage(&self) -> Option<Carriage> {
+        *self.carriage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that a message is on its way to the socket; its hand-off ends with the next write. Where streams
     /// share the connection, that write takes what all of them have handed over.
     pub fn hand_over(&self, sent_at: u64) {
@@ -262,6 +283,7 @@ impl Register {
             session: OnceLock::new(),
             leases: Leases::default(),
             driver: OnceLock::new(),
+            carriage: Mutex::default(),
         });
         let slot = self.lock().insert(connection.clone());
         Io {

@@ -264,7 +264,8 @@ fn stats(shared: &Shared) -> Stats {
         .map(|connection| connection.traffic())
         .fold(Traffic::of_closed(counters), Traffic::add);
     let histograms = shared.meters.histograms().encoded();
-    let settings = settings(shared, live.first().map(Arc::as_ref));
+    let mut settings = settings(shared, live.first().map(Arc::as_ref));
+    settings.extend(of_carriage(&live));
     Stats {
         at_ns: now_ns(),
         counters: counters.snapshot(),
@@ -283,6 +284,20 @@ fn stats(shared: &Shared) -> Stats {
 }
 
 /// What is in force, each read from what it is in force on; what cannot be read is left out.
+/// How messages travel. An idle connection has none to say it of: the first that carries something speaks for
+/// all.
+fn of_carriage(live: &[Arc<Connection>]) -> impl Iterator<Item = (String, String)> {
+    let carriage = live.iter().find_map(|connection| connection.carriage());
+    let library = carriage.and_then(|carriage| carriage.ws_library);
+    let settings = [
+        ("compression", carriage.map(|carriage| carriage.compression.to_string())),
+        ("ws_library", library.map(|library| library.name().to_owned())),
+    ];
+    settings
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+}
+
 fn settings(shared: &Shared, connection: Option<&Connection>) -> BTreeMap<String, String> {
     let factors = &shared.config.factors;
     let latest = shared.latest();

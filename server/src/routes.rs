@@ -45,6 +45,7 @@ use crate::{
     problem::Problem,
     shared::{Refusal, Shared},
     transport::{
+        compressed,
         framing::Framing,
         poll::{Poll, Poller},
         sse, ws,
@@ -54,7 +55,7 @@ use crate::{
 /// The whole service.
 pub fn router(shared: Arc<Shared>) -> Router {
     let upgrades_only = from_fn_with_state(shared.clone(), guard::upgrade);
-    Router::new()
+    let routes = Router::new()
         .route("/sse/chat", get(chat_by_query).post(chat_by_body))
         .route("/sse/feed", get(feed_by_query).post(feed_by_body))
         .route("/ndjson/chat", post(chat_as_lines))
@@ -63,7 +64,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/poll/feed", get(poll_feed))
         .route("/ws", any(websocket).layer(upgrades_only))
         .route("/health", get("ok"))
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(wrong_method);
+    compressed::coded(routes, shared.config.factors.compression)
         .merge(articles::router())
         .fallback(nothing_here)
         // The guard below holds bodies to their bounds.

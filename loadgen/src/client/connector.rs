@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use pushbench_server::{
     contract::{
         endpoint::Endpoint,
-        factors::Factors,
+        factors::{Coding, Factors},
         transport::{Http, Transport},
     },
     tls::Session,
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use super::{
     Ended, Wire,
     counted::Traffic,
+    decoded,
     dial::{Line, Way},
     h2_connection::{Link, Pool},
     over,
@@ -54,6 +55,11 @@ impl Target {
     /// How it asks, where a response streams.
     pub(super) fn manner(&self) -> Manner {
         Manner::of(self.transport, &self.factors)
+    }
+
+    /// The content coding that it asks for.
+    pub(super) fn coding(&self) -> Option<Coding> {
+        decoded::asked(self.factors.compression)
     }
 
     /// Where connections of this transport go.

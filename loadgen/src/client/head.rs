@@ -23,6 +23,8 @@ pub struct Head {
     pub status: u16,
     /// Media type, without parameters, in lower case; empty where there is none.
     pub media_type: String,
+    /// Content codings in the order they were applied, in lower case; empty where there is none.
+    pub content_coding: String,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the connection may carry another response after this one.
@@ -70,6 +72,7 @@ impl Head {
             minor_version,
             status,
             media_type: fields.media_type(),
+            content_coding: fields.content_coding(),
             keep_alive: persistent && framing != Framing::UntilClose,
             framing,
             length,
@@ -120,6 +123,11 @@ impl<'a> Fields<'a> {
     fn last_event_id(&self) -> Option<EventId> {
         let value = self.all("last-event-id").next()?;
         std::str::from_utf8(value).ok()?.parse().ok()
+    }
+
+    fn content_coding(&self) -> String {
+        let codings: Vec<_> = self.list("content-encoding").collect();
+        String::from_utf8_lossy(&codings.join(&b", "[..])).to_ascii_lowercase()
     }
 
     /// RFC 9112 §6.3, for the response to a `GET`.
@@ -248,10 +256,13 @@ mod tests {
         let read = head(&[
             "HTTP/1.0 200 OK",
             "Content-Type: Text/Event-Stream;charset=utf-8",
+            "Content-Encoding: GZIP,br",
+            "content-encoding: x",
         ])
         .unwrap();
         assert_eq!((read.minor_version, read.status), (0, 200));
         assert_eq!(read.media_type, "text/event-stream");
+        assert_eq!(read.content_coding, "gzip, br, x");
         assert!(!read.keep_alive && !read.is_interim());
         assert!(!read.bare && read.last_event_id.is_none());
         let read = head(&["HTTP/1.1 200 OK", "Server: bare", "Last-Event-ID: 1-0-42"]).unwrap();

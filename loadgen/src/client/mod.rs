@@ -6,6 +6,7 @@ pub mod chunked;
 mod connector;
 mod content;
 mod counted;
+mod decoded;
 mod dial;
 mod exchange;
 mod first_frame;
@@ -120,11 +121,12 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
     let server = target.address()?;
     Ok(match target.transport {
         Transport::SseH1 | Transport::FetchH1 => {
-            Box::new(sse_h1::StreamH1::new(stream, server, target.manner()))
+            let (manner, coding) = (target.manner(), target.coding());
+            Box::new(sse_h1::StreamH1::new(stream, server, manner, coding))
         }
         Transport::SseH2 | Transport::FetchH2 => {
-            let link = Link::own(stream, stream_h2::path(target.manner()), false).await?;
-            Box::new(stream_h2::StreamH2::new(link, target))
+            let link = Link::own(stream, stream_h2::path(target), false).await?;
+            Box::new(stream_h2::StreamH2::new(link, target)?)
         }
         Transport::WsH1 => Box::new(ws_h1::WsH1::upgrade(stream, server).await?),
         Transport::WsH2 => {
@@ -147,9 +149,9 @@ async fn shared(target: &Target, way: &Way) -> Result<Box<dyn Wire>, Ended> {
         }
         _ => {
             let link = target
-                .link(way, stream_h2::path(target.manner()), false)
+                .link(way, stream_h2::path(target), false)
                 .await?;
-            Box::new(stream_h2::StreamH2::new(link, target))
+            Box::new(stream_h2::StreamH2::new(link, target)?)
         }
     })
 }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use pushbench_server::contract::{
-    ask::Ask, event::frame, event_id::EventId, factors::Framing as Framed,
+    ask::Ask,
+    event::frame,
+    event_id::EventId,
+    factors::{Coding, Framing as Framed},
 };
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
@@ -21,16 +24,24 @@ use super::{
     chunked::Piece,
     content::Content,
     counted::{ByteStream, Counted, RoundTrips},
+    decoded::Decoded,
     head::{Framing, HEAD_BYTES_MAX, Head},
     hold_path,
     request::{Manner, Request},
 };
 
-/// What the transport names.
-const fn path(manner: Manner) -> &'static str {
-    match manner {
-        Manner::Get | Manner::Post(Framed::Sse) => "HTTP/1.1 200 text/event-stream",
-        Manner::Post(Framed::Ndjson) | Manner::Poll => "HTTP/1.1 200 application/x-ndjson",
+/// What the transport names, with the coding that the arm asks for.
+const fn path(manner: Manner, coding: Option<Coding>) -> &'static str {
+    let events = matches!(manner, Manner::Get | Manner::Post(Framed::Sse));
+    match (events, coding) {
+        (true, None) => "HTTP/1.1 200 text/event-stream",
+        (true, Some(Coding::Gzip)) => "HTTP/1.1 200 text/event-stream gzip",
+        (true, Some(Coding::Br)) => "HTTP/1.1 200 text/event-stream br",
+        (true, Some(Coding::Zstd)) => "HTTP/1.1 200 text/event-stream zstd",
+        (false, None) => "HTTP/1.1 200 application/x-ndjson",
+        (false, Some(Coding::Gzip)) => "HTTP/1.1 200 application/x-ndjson gzip",
+        (false, Some(Coding::Br)) => "HTTP/1.1 200 application/x-ndjson br",
+        (false, Some(Coding::Zstd)) => "HTTP/1.1 200 application/x-ndjson zstd",
     }
 }
 
@@ -48,6 +59,8 @@ pub struct StreamH1<S> {
     manner: Manner,
     body: Option<Body>,
     content: Content,
+    /// What every answer is asked for in.
+    coding: Option<Coding>,
     host: String,
     path: Option<&'static str>,
     /// Told again to whoever asks again.
@@ -56,7 +69,12 @@ pub struct StreamH1<S> {
 
 impl<S: ByteStream> StreamH1<S> {
     /// On an open connection; nothing is sent yet.
-    pub fn new(stream: Counted<S>, server: SocketAddr, manner: Manner) -> Self {
+    pub fn new(
+        stream: Counted<S>,
+        server: SocketAddr,
+        manner: Manner,
+        coding: Option<Coding>,
+    ) -> Self {
         Self {
             trips: stream.trips(),
             stream,
@@ -65,6 +83,7 @@ impl<S: ByteStream> StreamH1<S> {
             manner,
             body: None,
             content: manner.content(),
+            coding,
             host: server.to_string(),
             path: None,
             ended: None,
@@ -80,19 +99,22 @@ impl<S: ByteStream> StreamH1<S> {
             minor_version,
             status,
             ref media_type,
+            ref content_coding,
             ..
         } = head;
-        let came = format!("HTTP/1.{minor_version} {status} {media_type}");
+        let came = format!("HTTP/1.{minor_version} {status} {media_type} {content_coding}");
+        let (came, named) = (came.trim_end(), path(self.manner, self.coding));
         self.body = Some(Body {
             // A refusal in words is read over, so that the connection can be asked again.
-            streams: came == path(self.manner),
+            streams: came == named,
+            decoded: Decoded::new(self.coding)?,
             framing: head.framing,
             keep_alive: head.keep_alive,
         });
         if minor_version == 1 && status != 200 {
             return Err(Ended::Status(status));
         }
-        self.path = Some(hold_path(path(self.manner), &came)?);
+        self.path = Some(hold_path(named, came)?);
         self.content = self.manner.content();
         Ok(())
     }
@@ -109,6 +131,9 @@ impl<S: ByteStream> StreamH1<S> {
         let resume = last_event_id.map_or_else(String::new, |after: EventId| {
             format!("last-event-id: {after}\r\n")
         });
+        let coding = self.coding.map_or_else(String::new, |coding| {
+            format!("accept-encoding: {}\r\n", coding.name())
+        });
         let of_body = if body.is_empty() {
             String::new()
         } else {
@@ -117,7 +142,7 @@ impl<S: ByteStream> StreamH1<S> {
         };
         format!(
             "{method} {target} HTTP/1.1\r\nhost: {host}\r\naccept: {media_type}\r\n\
-             cache-control: no-cache\r\n{resume}{of_body}\r\n{body}"
+             cache-control: no-cache\r\n{coding}{resume}{of_body}\r\n{body}"
         )
     }
 
@@ -248,6 +273,7 @@ struct Body {
     framing: Framing,
     /// Whether it is the stream that was asked for.
     streams: bool,
+    decoded: Decoded,
     /// Whether the connection outlives it.
     keep_alive: bool,
 }
@@ -268,9 +294,15 @@ impl Body {
     ) -> Result<Taken, Ended> {
         loop {
             match self.framing.next(input) {
-                Ok(Piece::Data(bytes)) if self.streams => content.push(bytes, deliver)?,
+                Ok(Piece::Data(bytes)) if self.streams => self
+                    .decoded
+                    .push(bytes, &mut |bytes| content.push(bytes, deliver))?,
                 Ok(Piece::Data(_)) => {}
                 Ok(Piece::More) => return Ok(Taken::All),
+                Ok(Piece::End) if self.streams => {
+                    self.decoded.end()?;
+                    return Ok(Taken::ToTheEnd);
+                }
                 Ok(Piece::End) => return Ok(Taken::ToTheEnd),
                 Err(malformed) => {
                     return Err(Ended::Failed(format!(

@@ -9,25 +9,41 @@ use bytes::Bytes;
 use h2::RecvStream;
 use hyper::{
     Response,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    },
 };
-use pushbench_server::contract::{ask::Ask, factors::Framing};
+use pushbench_server::contract::{
+    ask::Ask,
+    factors::{Coding, Framing},
+};
 
 use super::{
     Ended, Pending, Wire,
     connector::Target,
     content::Content,
     counted::ByteStream,
+    decoded::Decoded,
     h2_connection::Link,
     hold_path,
     request::{Manner, Request},
 };
 
-/// What the transport names.
-pub const fn path(manner: Manner) -> &'static str {
-    match manner {
-        Manner::Get | Manner::Post(Framing::Sse) => "HTTP/2.0 200 text/event-stream",
-        Manner::Post(Framing::Ndjson) | Manner::Poll => "HTTP/2.0 200 application/x-ndjson",
+/// What the transport names, with the coding that the arm asks for.
+pub(super) fn path(target: &Target) -> &'static str {
+    let events = matches!(
+        target.manner(),
+        Manner::Get | Manner::Post(Framing::Sse)
+    );
+    match (events, target.coding()) {
+        (true, None) => "HTTP/2.0 200 text/event-stream",
+        (true, Some(Coding::Gzip)) => "HTTP/2.0 200 text/event-stream gzip",
+        (true, Some(Coding::Br)) => "HTTP/2.0 200 text/event-stream br",
+        (true, Some(Coding::Zstd)) => "HTTP/2.0 200 text/event-stream zstd",
+        (false, None) => "HTTP/2.0 200 application/x-ndjson",
+        (false, Some(Coding::Gzip)) => "HTTP/2.0 200 application/x-ndjson gzip",
+        (false, Some(Coding::Br)) => "HTTP/2.0 200 application/x-ndjson br",
+        (false, Some(Coding::Zstd)) => "HTTP/2.0 200 application/x-ndjson zstd",
     }
 }
 
@@ -41,6 +57,11 @@ pub struct StreamH2<S> {
     /// Whether the body is the stream that was asked for.
     streams: bool,
     content: Content,
+    /// What every answer is asked for in.
+    coding: Option<Coding>,
+    decoded: Decoded,
+    /// What the transport names.
+    named: &'static str,
     /// Round trips of what was asked here.
     trips: u32,
     path: Option<&'static str>,
@@ -52,20 +73,26 @@ pub struct StreamH2<S> {
 
 impl<S: ByteStream> StreamH2<S> {
     /// On a connection; nothing is asked yet.
-    pub(super) fn new(link: Link<S>, target: &Target) -> Self {
-        let manner = target.manner();
-        Self {
+    ///
+    /// # Errors
+    /// When the coding's library does not start.
+    pub(super) fn new(link: Link<S>, target: &Target) -> Result<Self, Ended> {
+        let (manner, coding) = (target.manner(), target.coding());
+        Ok(Self {
             link,
             manner,
             origin: target.origin(),
             body: None,
             streams: false,
             content: manner.content(),
+            coding,
+            decoded: Decoded::new(coding)?,
+            named: path(target),
             trips: 0,
             path: None,
             ended: None,
             gone: None,
-        }
+        })
     }
 
     async fn start(&mut self, ask: &Ask) -> Result<(), Ended> {
@@ -82,6 +109,9 @@ impl<S: ByteStream> StreamH2<S> {
             .header(CACHE_CONTROL, "no-cache");
         if let Some(after) = last_event_id {
             request = request.header("last-event-id", after.to_string());
+        }
+        if let Some(coding) = self.coding {
+            request = request.header(ACCEPT_ENCODING, coding.name());
         }
         if !body.is_empty() {
             request = request
@@ -100,14 +130,19 @@ impl<S: ByteStream> StreamH2<S> {
     /// A response has come: whether it is what was asked for.
     fn begin(&mut self, response: Response<RecvStream>) -> Result<(), Ended> {
         let status = response.status().as_u16();
-        let came = said(&response);
-        self.streams = came == path(self.manner);
+        let mut came = said(&response);
+        if let Some(coding) = response.headers().get(CONTENT_ENCODING) {
+            came.push(' ');
+            came.push_str(&String::from_utf8_lossy(coding.as_bytes()).to_ascii_lowercase());
+        }
+        self.streams = came == self.named;
+        self.decoded = Decoded::new(self.coding)?;
         self.content = self.manner.content();
         self.body = Some(response.into_body());
         if status != 200 {
             return Err(Ended::Status(status));
         }
-        self.path = Some(hold_path(path(self.manner), &came)?);
+        self.path = Some(hold_path(self.named, &came)?);
         Ok(())
     }
 
@@ -145,7 +180,14 @@ impl<S: ByteStream> StreamH2<S> {
                         return Poll::Ready(Err(self.end(ended)));
                     }
                 }
-                Poll::Ready(None) => self.body = None,
+                Poll::Ready(None) => {
+                    self.body = None;
+                    if self.streams
+                        && let Err(ended) = self.decoded.end()
+                    {
+                        return Poll::Ready(Err(self.end(ended)));
+                    }
+                }
                 Poll::Ready(Some(Err(error))) => {
                     let ended = self.link.failed(&error);
                     return Poll::Ready(Err(self.end(ended)));
@@ -163,7 +205,9 @@ impl<S: ByteStream> StreamH2<S> {
         if !self.streams {
             return Ok(());
         }
-        self.content.push(bytes, deliver)
+        let content = &mut self.content;
+        self.decoded
+            .push(bytes, &mut |bytes| content.push(bytes, deliver))
     }
 
     /// Between two answers, only the connection's own end is of interest.

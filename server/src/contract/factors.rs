@@ -83,6 +83,16 @@ pub enum WsLibrary {
     Yawc,
 }
 
+impl WsLibrary {
+    /// The name in plans and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tungstenite => "tungstenite",
+            Self::Yawc => "yawc",
+        }
+    }
+}
+
 /// Who drives an HTTP/1.1 connection of the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -224,9 +234,10 @@ pub enum Compression {
 pub enum Coding {
     /// RFC 1952, levels 1 to 9.
     Gzip,
-    /// RFC 7932, levels 0 to 11.
+    /// RFC 7932, levels 2 to 11: the two below look only at what lies between two flushes, and a token alone
+    /// grows by them.
     Br,
-    /// RFC 8878, levels 1 to 19.
+    /// RFC 8878, levels 1 to 19: those whose window every client of HTTP must take, 8 MiB (RFC 9659).
     Zstd,
 }
 
@@ -246,7 +257,7 @@ impl Coding {
     const fn levels(self) -> std::ops::RangeInclusive<u8> {
         match self {
             Self::Gzip => 1..=9,
-            Self::Br => 0..=11,
+            Self::Br => 2..=11,
             Self::Zstd => 1..=19,
         }
     }
@@ -326,7 +337,7 @@ impl fmt::Display for Compression {
 /// No level of `compression`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown compression `{0}`: use off, gzip-1 to gzip-9, br-0 to br-11, zstd-1 to zstd-19, or for a WebSocket \
+    "unknown compression `{0}`: use off, gzip-1 to gzip-9, br-2 to br-11, zstd-1 to zstd-19, or for a WebSocket \
      deflate-9 to deflate-15, with -no-takeover behind it or without"
 )]
 pub struct UnknownCompression(String);
@@ -427,7 +438,7 @@ pub const FACTORS: [Factor; 15] = [
     ),
     factor(
         "compression",
-        "off, gzip-1…9, br-0…11, zstd-1…19; WebSocket: deflate-9…15, deflate-9…15-no-takeover",
+        "off, gzip-1…9, br-2…11, zstd-1…19; WebSocket: deflate-9…15, deflate-9…15-no-takeover",
         "of what the server sends",
     ),
     factor("envelope", "minimal, openai, raw", "how a token is wrapped"),
@@ -614,7 +625,7 @@ mod tests {
         for level in [
             "off",
             "gzip-6",
-            "br-0",
+            "br-2",
             "zstd-19",
             "deflate-15",
             "deflate-9-no-takeover",
@@ -629,6 +640,7 @@ mod tests {
             "gzip",
             "gzip-0",
             "gzip-10",
+            "br-1",
             "br-12",
             "zstd-20",
             "deflate-8",

@@ -1,6 +1,8 @@
 //! How a subscription is drained onto each wire.
 
 pub mod bare;
+pub mod compressed;
+pub mod encoder;
 mod floor_sse;
 mod floor_ws;
 pub mod framing;

@@ -16,7 +16,7 @@ use http_body::Frame;
 
 use super::framing::Framing;
 use crate::{
-    connection::Connection,
+    connection::{Carriage, Connection},
     contract::notice::Notice,
     hub::{Item, Subscription},
     progress::{Progress, Streams},
@@ -30,6 +30,7 @@ pub fn response(
     connection: Arc<Connection>,
     streams: &Arc<Streams>,
 ) -> Response<Body> {
+    connection.carries(Carriage::default());
     let stream = Stream {
         opening: Some(framing.opening(hello)),
         subscription: Some(subscription),

@@ -37,6 +37,7 @@ use crate::{
     contract::{
         ask::{ChatAsk, FeedAsk},
         event_id::EventId,
+        factors::WsLibrary,
         notice::Notice,
     },
     counters::Counter,
@@ -48,13 +49,17 @@ use crate::{
         compressed,
         framing::Framing,
         poll::{Poll, Poller},
-        sse, ws,
+        sse, ws, ws_yawc,
     },
 };
 
 /// The whole service.
 pub fn router(shared: Arc<Shared>) -> Router {
     let upgrades_only = from_fn_with_state(shared.clone(), guard::upgrade);
+    let websocket = match shared.config.factors.ws_library {
+        WsLibrary::Tungstenite => any(websocket),
+        WsLibrary::Yawc => ws_yawc::route(&shared.config),
+    };
     let routes = Router::new()
         .route("/sse/chat", get(chat_by_query).post(chat_by_body))
         .route("/sse/feed", get(feed_by_query).post(feed_by_body))
@@ -62,7 +67,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/ndjson/feed", post(feed_as_lines))
         .route("/poll/chat", get(poll_chat))
         .route("/poll/feed", get(poll_feed))
-        .route("/ws", any(websocket).layer(upgrades_only))
+        .route("/ws", websocket.layer(upgrades_only))
         .route("/health", get("ok"))
         .method_not_allowed_fallback(wrong_method);
     compressed::coded(routes, shared.config.factors.compression)

@@ -25,6 +25,7 @@ mod stream_h2;
 mod tls;
 mod ws_h1;
 mod ws_h2;
+mod ws_yawc;
 
 use std::{
     fmt,
@@ -39,7 +40,7 @@ use pushbench_server::contract::{
     ask::Ask,
     clock::now_ns,
     endpoint::Endpoint,
-    factors::Factors,
+    factors::{Factors, WsLibrary},
     message::{Envelope, Received, decode},
     notice::Notice,
     transport::Transport,
@@ -128,7 +129,13 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
             let link = Link::own(stream, stream_h2::path(target), false).await?;
             Box::new(stream_h2::StreamH2::new(link, target)?)
         }
-        Transport::WsH1 => Box::new(ws_h1::WsH1::upgrade(stream, server).await?),
+        Transport::WsH1 => match target.factors.ws_library {
+            WsLibrary::Tungstenite => Box::new(ws_h1::WsH1::upgrade(stream, server).await?),
+            WsLibrary::Yawc => {
+                let compression = target.factors.compression;
+                Box::new(ws_yawc::WsYawc::upgrade(stream, server, compression).await?)
+            }
+        },
         Transport::WsH2 => {
             let link = Link::own(stream, ws_h2::PATH, true).await?;
             Box::new(ws_h2::WsH2::connect(link, target).await?)

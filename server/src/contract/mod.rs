@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod certificate;
 pub mod clock;
+pub mod deflate;
 pub mod endpoint;
 pub mod event;
 pub mod event_id;

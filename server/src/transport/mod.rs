@@ -2,6 +2,7 @@
 
 pub mod bare;
 pub mod compressed;
+pub mod conversation;
 pub mod encoder;
 mod floor_sse;
 mod floor_ws;
@@ -10,3 +11,4 @@ pub mod poll;
 mod raw_tcp;
 pub mod sse;
 pub mod ws;
+pub mod ws_yawc;

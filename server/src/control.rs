@@ -283,7 +283,6 @@ fn stats(shared: &Shared) -> Stats {
     }
 }
 
-/// What is in force, each read from what it is in force on; what cannot be read is left out.
 /// How messages travel. An idle connection has none to say it of: the first that carries something speaks for
 /// all.
 fn of_carriage(live: &[Arc<Connection>]) -> impl Iterator<Item = (String, String)> {
@@ -298,6 +297,7 @@ fn of_carriage(live: &[Arc<Connection>]) -> impl Iterator<Item = (String, String
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
+/// What is in force, each read from what it is in force on; what cannot be read is left out.
 fn settings(shared: &Shared, connection: Option<&Connection>) -> BTreeMap<String, String> {
     let factors = &shared.config.factors;
     let latest = shared.latest();

@@ -8,7 +8,9 @@
     reason = "in a test, a panic is the report"
 )]
 
+mod bombs;
 mod bounds;
+mod compression;
 mod flush;
 mod lines;
 mod order;

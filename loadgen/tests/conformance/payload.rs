@@ -21,7 +21,7 @@ use pushbench_server::{
 use super::support::{Client, books, chat, everywhere, feed, soon, start};
 
 /// Texts that framing, line ends, decoding or trimming could harm.
-fn awkward() -> Vec<String> {
+pub fn awkward() -> Vec<String> {
     let mib: String = "0123456789abcde\n".repeat(1 << 16);
     assert_eq!(mib.len(), 1 << 20);
     let mut texts = [

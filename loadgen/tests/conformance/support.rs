@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -155,6 +155,18 @@ impl Running {
         }
     }
 
+    /// The settings that the server reads back.
+    pub async fn settings(&self) -> BTreeMap<String, String> {
+        let mut reply = Vec::new();
+        control::attend(self.shared.clone(), &b"\"stats\""[..], &mut reply)
+            .await
+            .unwrap();
+        match serde_json::from_slice(&reply).unwrap() {
+            Reply::Stats(stats) => stats.settings,
+            other => panic!("answered with {other:?}"),
+        }
+    }
+
     /// Publishes numbered texts on the feed. No other task runs meanwhile.
     pub async fn publish(&self, texts: std::ops::RangeInclusive<u32>) {
         let texts = texts.map(|n| n.to_string()).collect();
@@ -186,8 +198,13 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(transport: Transport, server: &Running) -> Self {
+        Self::connect_as(transport, Factors::default(), server).await
+    }
+
+    /// With other levels than the tuned ones.
+    pub async fn connect_as(transport: Transport, factors: Factors, server: &Running) -> Self {
         let endpoint = server.endpoint.clone();
-        Self::over(&Connector::new(transport, Factors::default(), endpoint)).await
+        Self::over(&Connector::new(transport, factors, endpoint)).await
     }
 
     /// As the connector has it.
@@ -303,6 +320,11 @@ impl Client {
 
     pub fn round_trips(&self) -> u32 {
         self.wire.round_trips()
+    }
+
+    /// What runs on the wire.
+    pub fn path(&self) -> &'static str {
+        self.wire.path().unwrap()
     }
 }
 

@@ -685,6 +685,11 @@ mod tests {
                 r#"streams_per_connection=10"#,
                 "carries one stream",
             ),
+            (
+                Transport::SseH2,
+                r#"streams_per_connection=1025"#,
+                "lets a connection have 1,024",
+            ),
             (Transport::SseH1, r#"framing="ndjson""#, "only fetch"),
             (
                 Transport::WsH1,

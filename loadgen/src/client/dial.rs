@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use pushbench_server::{contract::endpoint::Endpoint, tls::Session};
+use pushbench_server::{
+    contract::{endpoint::Endpoint, transport::Http},
+    tls::Session,
+};
 use tokio::net::TcpStream;
 
 use super::{
@@ -34,16 +37,17 @@ impl Way {
         let Endpoint {
             http, certificate, ..
         } = &target.endpoint;
+        let carries = target.transport.capabilities().http;
         let tls = match certificate {
-            Some(certificate) => {
-                let carries = target.transport.capabilities().http;
+            // It is shown where HTTP is spoken; the floors are beside it.
+            Some(certificate) if carries != Http::Bare => {
                 Some(Tls::new(certificate, *http, carries, resumption).map(Arc::new))
             }
             // Without a word it would be measured in clear text.
-            None if target.factors.tls => Some(Err(Ended::Failed(
+            _ if target.factors.tls => Some(Err(Ended::Failed(
                 "TLS is asked for, and the server has no certificate".into(),
             ))),
-            None => None,
+            _ => None,
         };
         Self {
             server: target.address(),

@@ -5,7 +5,11 @@ use std::time::Duration;
 use pushbench::client::{Connector, Ended, Opened};
 use pushbench_server::{
     config::Config,
-    contract::{ask::Ask, factors::Factors, transport::Transport},
+    contract::{
+        ask::Ask,
+        factors::Factors,
+        transport::{Http, Transport},
+    },
     control::{self, Command, Reply},
     counters::Counter,
     limits::Limits,
@@ -108,6 +112,23 @@ async fn what_was_negotiated_is_read_back_from_the_live_session_at_both_ends() {
         assert_eq!(setting(&server, "tls").await, "false", "{transport}");
         assert_eq!(opened.session, None, "{transport}");
     }
+}
+
+#[tokio::test]
+async fn the_floors_beside_it_stay_in_clear_text() {
+    let server = start(Config {
+        factors: secured(),
+        bare: Some(([127, 0, 0, 1], 0).into()),
+        ..Config::default()
+    })
+    .await;
+    let mut transports = Transport::ALL.into_iter();
+    let floor = transports.find(|transport| transport.capabilities().http == Http::Bare);
+    let client = Connector::new(floor.unwrap(), Factors::default(), server.endpoint.clone());
+    let mut opened = soon("a connection", client.open()).await.unwrap();
+    assert_eq!(opened.session, None);
+    let ask = Ask::Chat(chat(1));
+    soon("an answer", opened.wire.ask(&ask)).await.unwrap();
 }
 
 /// As a parent process reads it.

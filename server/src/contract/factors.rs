@@ -559,7 +559,7 @@ impl Factors {
             ),
             (
                 "envelope",
-                raw && self.framing == Framing::Ndjson,
+                raw && (self.framing == Framing::Ndjson || family == Family::Poll),
                 "a line of JSON is an envelope",
             ),
             (
@@ -702,6 +702,7 @@ mod tests {
                 "writes what is ready",
             ),
             (Transport::PollH1, r#"flush="each""#, "a batch already"),
+            (Transport::PollH1, r#"envelope="raw""#, "is an envelope"),
             (
                 Transport::FloorWs,
                 r#"ws_read_buffer_bytes=1024"#,

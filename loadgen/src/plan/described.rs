@@ -88,9 +88,8 @@ fn of_design(design: &Screen) -> String {
     format!(
         "{} factors at two levels each in {} rows: Plackett and Burman's design of 12 runs, folded over, so that no \
          factor's effect is mixed with another's or with an interaction of two. Every row is run on both \
-         transports back to back. `library_buffers` is `ws_read_buffer_bytes` (4096, or the library's 131072) on a \
-         WebSocket and `http_buffer_bytes` (8192, or the library's own bound) on HTTP. A factor that one transport \
-         does not have is off there.",
+         transports back to back. A factor that one transport does not have is as by default there; \
+         `ws_read_buffer_bytes` of a WebSocket and `http_buffer_bytes` of HTTP share a column.",
         design.factors.len(),
         design.rows.len()
     )

@@ -289,8 +289,14 @@ fn of_carriage(live: &[Arc<Connection>]) -> impl Iterator<Item = (String, String
     let carriage = live.iter().find_map(|connection| connection.carriage());
     let library = carriage.and_then(|carriage| carriage.ws_library);
     let settings = [
-        ("compression", carriage.map(|carriage| carriage.compression.to_string())),
-        ("ws_library", library.map(|library| library.name().to_owned())),
+        (
+            "compression",
+            carriage.map(|carriage| carriage.compression.to_string()),
+        ),
+        (
+            "ws_library",
+            library.map(|library| library.name().to_owned()),
+        ),
     ];
     settings
         .into_iter()

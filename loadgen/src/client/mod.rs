@@ -155,9 +155,7 @@ async fn shared(target: &Target, way: &Way) -> Result<Box<dyn Wire>, Ended> {
             Box::new(ws_h2::WsH2::connect(link, target).await?)
         }
         _ => {
-            let link = target
-                .link(way, stream_h2::path(target), false)
-                .await?;
+            let link = target.link(way, stream_h2::path(target), false).await?;
             Box::new(stream_h2::StreamH2::new(link, target)?)
         }
     })

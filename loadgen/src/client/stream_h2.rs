@@ -31,10 +31,7 @@ use super::{
 
 /// What the transport names, with the coding that the arm asks for.
 pub(super) fn path(target: &Target) -> &'static str {
-    let events = matches!(
-        target.manner(),
-        Manner::Get | Manner::Post(Framing::Sse)
-    );
+    let events = matches!(target.manner(), Manner::Get | Manner::Post(Framing::Sse));
     match (events, target.coding()) {
         (true, None) => "HTTP/2.0 200 text/event-stream",
         (true, Some(Coding::Gzip)) => "HTTP/2.0 200 text/event-stream gzip",

@@ -40,7 +40,7 @@ pub struct BuiltIn {
 }
 
 /// All of them.
-pub const BUILT_IN: [BuiltIn; 3] = [
+pub const BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "quick",
         what: "SSE and WebSocket, tuned, in every experiment that the answer needs",
@@ -50,6 +50,11 @@ pub const BUILT_IN: [BuiltIn; 3] = [
         name: "full",
         what: "the same with more rounds, the highest sustained rate, and the WebSocket library as it comes",
         plan: full,
+    },
+    BuiltIn {
+        name: "transports",
+        what: "every transport, tuned, in every experiment",
+        plan: transports,
     },
     BuiltIn {
         name: "screen",
@@ -128,6 +133,36 @@ pub fn full() -> Plan {
             entry(Experiment::Memory(memory), everyone),
             entry(Experiment::Reconnect(reconnect), tuned),
         ],
+        arms,
+        ..empty()
+    }
+}
+
+/// Every transport there is, tuned, in every experiment but the screen: at most twenty minutes. What decides
+/// needs more rounds: a plan file with the arms of interest.
+pub fn transports() -> Plan {
+    let mut arms: Vec<_> = Transport::ALL
+        .iter()
+        .map(|&transport| arm(transport.name(), transport, None))
+        .collect();
+    arms.push(arm(CONTROL, Transport::SseH1, Some(SSE)));
+    let labels: Vec<_> = arms.iter().map(|arm| arm.label.as_str()).collect();
+    let mut experiments: Vec<_> = Experiment::all()
+        .into_iter()
+        .filter(|experiment| !matches!(experiment, Experiment::Screen(_)))
+        .map(|experiment| entry(experiment, &labels))
+        .collect();
+    for entry in &mut experiments {
+        let few = match entry.experiment {
+            // What scatters most, and is asked first.
+            Experiment::Throughput(_) => rounds(8),
+            _ => rounds(4),
+        };
+        entry.experiment.set_rounds(few);
+    }
+    Plan {
+        name: "transports".to_owned(),
+        experiments,
         arms,
         ..empty()
     }

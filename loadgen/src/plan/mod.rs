@@ -21,7 +21,7 @@ use crate::{
     trial::Trial,
 };
 
-pub use builtin::{BUILT_IN, BuiltIn, full, quick};
+pub use builtin::{BUILT_IN, BuiltIn, full, quick, transports};
 pub use file::{Fault, parse};
 pub use screen::screen;
 
@@ -303,6 +303,8 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use pushbench_server::contract::transport::Transport;
+
     use super::*;
     use crate::quantity::rounds;
 
@@ -374,6 +376,24 @@ mod tests {
             .iter()
             .filter(|trial| trial.experiment.name() == "latency");
         assert!(latency.skip(18).map(key).eq(added.iter().map(key)));
+    }
+
+    #[test]
+    fn the_transports_plan_has_all_of_them_in_all_experiments_within_twenty_minutes() {
+        let plan = transports();
+        assert!(
+            (600.0..=1_200.0).contains(&plan.seconds()),
+            "{}",
+            plan.seconds()
+        );
+        assert_eq!(plan.arms.len(), Transport::ALL.len() + 1);
+        assert_eq!(plan.experiments.len(), Experiment::NAMES.len() - 1);
+        for entry in &plan.experiments {
+            assert_eq!(entry.arms.len(), plan.arms.len());
+            for arm in &plan.arms {
+                assert_eq!(entry.experiment.misfit(&arm.factors), None);
+            }
+        }
     }
 
     #[test]

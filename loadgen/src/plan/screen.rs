@@ -83,8 +83,12 @@ fn knob(
 }
 
 /// A read buffer that holds any prompt, and `tungstenite`'s own, bytes.
-const WS_READ_BUFFERS: [NonZeroU32; 2] =
-    const { [NonZeroU32::new(4_096).unwrap(), NonZeroU32::new(131_072).unwrap()] };
+const WS_READ_BUFFERS: [NonZeroU32; 2] = const {
+    [
+        NonZeroU32::new(4_096).unwrap(),
+        NonZeroU32::new(131_072).unwrap(),
+    ]
+};
 
 /// The least that hyper's HTTP/1.1 builder takes for its buffers, bytes; on its own it takes up to 400 KiB.
 const HTTP_BUFFER: u32 = 8_192;

@@ -38,7 +38,7 @@ async fn a_turn_and_its_refusals_come_as_lines() {
             client.ask(&Ask::Chat(chat(tokens))).await;
             let (messages, _, cancelled) = client.rest().await;
             assert_eq!((messages.len(), cancelled), (tokens as usize, false));
-            let path = client.path().unwrap();
+            let path = client.path();
             assert!(path.ends_with(" 200 application/x-ndjson"), "{path}");
         }
         assert_eq!(client.refusal(&Ask::Chat(chat(9_000))).await, "422");

@@ -314,10 +314,6 @@ impl Client {
         soon("the connection's close", self.wire.close()).await;
     }
 
-    pub fn path(&self) -> Option<&'static str> {
-        self.wire.path()
-    }
-
     pub fn round_trips(&self) -> u32 {
         self.wire.round_trips()
     }

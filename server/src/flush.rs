@@ -80,12 +80,11 @@ impl Gate {
         mut cx: Option<&mut Context<'_>>,
         mut ready: impl FnMut(Option<&mut Context<'_>>) -> Option<Item>,
     ) -> Option<Item> {
-        if std::mem::take(&mut self.parted) {
-            // Asked without a context, the transport writes now; asked with one, it does so because
-            // nothing is ready, and has to be asked again.
-            if let Some(cx) = cx {
-                cx.waker().wake_by_ref();
-            }
+        if self.parted {
+            // Asked without a context, the transport writes now, and then asks with one. It gets the next
+            // at its task's next turn: what it has written may be for another task to send, as on HTTP/2.
+            cx?.waker().wake_by_ref();
+            self.parted = false;
             return None;
         }
         if self.hold.policy == Flush::Each {

@@ -94,9 +94,8 @@ impl Server {
         let tls = config.factors.tls.then(|| acceptor(&config)).transpose()?;
         if let Some(name) = &config.factors.congestion_control {
             // What is accepted inherits it.
-            listeners
-                .iter()
-                .try_for_each(|listener| congestion::set(listener, name))?;
+            let mut all = listeners.iter().chain(&bare);
+            all.try_for_each(|listener| congestion::set(listener, name))?;
         }
         let pacer = Pacer::start().map_err(StartError::Pacer)?;
         let meters = Arc::new(Meters::new(counters));

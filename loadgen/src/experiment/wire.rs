@@ -14,7 +14,7 @@ use pushbench_server::{
     contract::{
         clock::now_ns,
         factors::{Compression, Factors, Flush},
-        message::Stamps,
+        message::{Envelope, Stamps},
     },
     control::{Command, Stats},
     counters::Counter,
@@ -28,6 +28,7 @@ use crate::{
     audience::Audience,
     bench::{Bench, Broken},
     quantity::{Count, Rounds, Seconds, count, rounds, seconds},
+    recorder::Recorder,
     server_process::ServerProcess,
     validity::Evidence,
 };
@@ -157,9 +158,9 @@ impl Settings {
         // A pause for both ends, not a measured time; so is the next.
         tokio::time::sleep(QUIET).await;
         let before = server.stats(true).await?;
-        let (parts, published) = self.publish(bench, &mut server).await?;
+        *audience.recorder() = Recorder::new(0..u64::MAX);
+        let (parts, published) = self.publish(bench, &mut server, &audience).await?;
         let deliveries = published * u64::from(subscribers);
-        all_handed_over(&server, deliveries).await?;
         tokio::time::sleep(QUIET).await;
         let after = server.stats(false).await?;
         audience.verify(bench, &server, subscribers);
@@ -174,11 +175,13 @@ impl Settings {
         Ok(())
     }
 
-    /// Publishes one message at a time; what they weigh for one subscriber, and how many there were.
+    /// Publishes one message at a time, each when everybody has the one before it: two that met on a busy
+    /// machine would share a frame. What they weigh for one subscriber, and how many there were.
     async fn publish(
         &self,
         bench: &Bench,
         server: &mut ServerProcess,
+        audience: &Audience,
     ) -> Result<(Parts, u64), Broken> {
         let factors = &bench.arm.factors;
         let capabilities = bench.arm.transport.capabilities();
@@ -196,6 +199,10 @@ impl Settings {
             parts += Parts::of(capabilities, factors, &stamps, &text);
             let texts = vec![text];
             server.command(Command::Publish { texts }).await?;
+            if seq == whole_flushes(seq, factors.flush) {
+                let deliveries = seq * u64::from(self.subscribers.get());
+                all_received(bench, server, audience, deliveries).await?;
+            }
             bench.pacer.sleep_until(at + self.pause_s.nanos()).await;
         }
         Ok((parts, published))
@@ -210,17 +217,27 @@ fn whole_flushes(messages: u64, flush: Flush) -> u64 {
     }
 }
 
-/// Waits until the last message is on its way; whether all came is for the books to say.
-async fn all_handed_over(server: &ServerProcess, deliveries: u64) -> Result<(), Broken> {
-    const LOOK: Duration = Duration::from_millis(5);
+/// Waits until everybody has had all messages so far, or until they are on their way where a message has no
+/// stamps for a recorder to see it by; whether all came is for the books to say.
+async fn all_received(
+    bench: &Bench,
+    server: &ServerProcess,
+    audience: &Audience,
+    deliveries: u64,
+) -> Result<(), Broken> {
+    const LOOK: Duration = Duration::from_millis(1);
+    let so_far = || match bench.arm.factors.envelope {
+        Envelope::Raw => server.counters().read(Counter::HandedOver),
+        Envelope::Minimal | Envelope::OpenAi => audience.recorder().received,
+    };
     let all = async {
-        while server.counters().read(Counter::HandedOver) < deliveries {
+        while so_far() < deliveries {
             tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(PATIENCE, all)
         .await
-        .map_err(|_| Broken::Waited("the server had sent every message to everybody".into()))
+        .map_err(|_| Broken::Waited("everybody had received every message".into()))
 }
 
 /// What the server's sockets carried between its two accounts.

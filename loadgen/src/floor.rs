@@ -104,7 +104,11 @@ pub(crate) fn measure_with(
     let payloads = payloads();
     let frames = Transport::ALL.map(|transport| {
         let frame = client::script(transport).frame;
-        let frames: Arc<[Vec<u8>]> = payloads.iter().map(|payload| frame(payload)).collect();
+        let frames: Arc<[Vec<u8>]> = payloads
+            .iter()
+            .enumerate()
+            .map(|(number, payload)| frame(number, payload))
+            .collect();
         (transport, frames)
     });
     let mut once = |turn: usize| -> Result<Repetition, Unmeasured> {

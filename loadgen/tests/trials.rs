@@ -161,6 +161,7 @@ fn check(trial: &Trial, record: &Record, directory: &Path) {
         Transport::WsH1 => "HTTP/1.1 101 websocket",
         Transport::WsH2 => "HTTP/2.0 200 websocket",
         Transport::PollH1 => "HTTP/1.1 200 application/x-ndjson",
+        Transport::PollH2 => "HTTP/2.0 200 application/x-ndjson",
         Transport::FloorSse => "bare HTTP/1.1 200 text/event-stream",
         Transport::FloorWs => "bare HTTP/1.1 101 websocket",
         Transport::RawTcp => "bare length-prefixed",
@@ -218,7 +219,7 @@ fn cold_round_trips(transport: Transport) -> f64 {
     match transport {
         Transport::WsH2 => 4.0,
         // A poller asks once more for the token.
-        Transport::WsH1 | Transport::FloorWs | Transport::PollH1 => 3.0,
+        Transport::WsH1 | Transport::FloorWs | Transport::PollH1 | Transport::PollH2 => 3.0,
         _ => 2.0,
     }
 }
@@ -226,7 +227,7 @@ fn cold_round_trips(transport: Transport) -> f64 {
 /// The same on an open connection.
 fn warm_round_trips(transport: Transport) -> f64 {
     match transport {
-        Transport::PollH1 => 2.0,
+        Transport::PollH1 | Transport::PollH2 => 2.0,
         _ => 1.0,
     }
 }

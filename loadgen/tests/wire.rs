@@ -287,6 +287,7 @@ fn named(transport: Transport) -> &'static str {
         Transport::WsH1 => "HTTP/1.1 101 websocket",
         Transport::WsH2 => "HTTP/2.0 200 websocket",
         Transport::PollH1 => "HTTP/1.1 200 application/x-ndjson",
+        Transport::PollH2 => "HTTP/2.0 200 application/x-ndjson",
         Transport::FloorSse => "bare HTTP/1.1 200 text/event-stream",
         Transport::FloorWs => "bare HTTP/1.1 101 websocket",
         Transport::RawTcp => "bare length-prefixed",
@@ -296,7 +297,7 @@ fn named(transport: Transport) -> &'static str {
 /// Answers that are none of the transport's, and what the sentence must name.
 fn other_paths(transport: Transport) -> Vec<(Vec<u8>, &'static str)> {
     let of_http1 = match transport {
-        Transport::SseH2 | Transport::FetchH2 | Transport::WsH2 => {
+        Transport::SseH2 | Transport::FetchH2 | Transport::WsH2 | Transport::PollH2 => {
             return http2::other_paths(transport);
         }
         Transport::SseH1 | Transport::FetchH1 => vec![

@@ -120,5 +120,6 @@ pub const SCRIPT: Script = Script {
           cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
             .to_vec()
     },
-    frame: |payload| chunk(&frame(None, None, payload)).to_vec(),
+    frame: |_, payload| chunk(&frame(None, None, payload)).to_vec(),
+    requests: None,
 };

@@ -262,7 +262,8 @@ pub const SCRIPT: Script = Script {
             .into_bytes()
         })
     },
-    frame: |payload| frame(Opcode::Text, payload.as_bytes(), None).to_vec(),
+    frame: |_, payload| frame(Opcode::Text, payload.as_bytes(), None).to_vec(),
+    requests: None,
 };
 
 #[cfg(test)]

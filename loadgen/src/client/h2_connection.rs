@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use h2::{
     RecvStream, SendStream,
-    client::{Builder, Connection, SendRequest},
+    client::{Builder, Connection, ResponseFuture, SendRequest},
 };
 use hyper::{Request, Response};
 use tokio::sync::{OnceCell, watch};
@@ -47,6 +47,8 @@ pub struct Link<S> {
     /// Round trips of its opening, charged to the wire that opened it.
     opening: u32,
     ended: Option<Ended>,
+    /// The connection's end, while nothing else is waited for.
+    gone: Option<Pending<'static, Ended>>,
 }
 
 /// Who moves the frames.
@@ -75,6 +77,7 @@ impl<S: ByteStream> Link<S> {
             seen: opened.seen,
             opening: trips.count(),
             ended: None,
+            gone: None,
         })
     }
 
@@ -106,6 +109,7 @@ impl<S: ByteStream> Link<S> {
             named,
             opening,
             ended: None,
+            gone: None,
         })
     }
 
@@ -161,20 +165,31 @@ impl<S: ByteStream> Link<S> {
         whole: bool,
     ) -> Result<(Response<RecvStream>, SendStream<Bytes>), Ended> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
-        let bodiless = whole && body.is_empty();
-        let sent = self.sender.send_request(request, bodiless);
-        let (mut response, mut stream) = sent.map_err(|error| self.failed(&error))?;
-        if !body.is_empty() {
-            let sent = stream.send_data(body, whole);
-            sent.map_err(|error| self.failed(&error))?;
-        }
+        let (mut response, stream) = self.send(request, body, whole)?;
         let response =
             poll_fn(|cx| self.poll(cx, |_, cx| Future::poll(Pin::new(&mut response), cx)));
         Ok((response.await?, stream))
     }
 
+    /// Queues a request on a stream that may be opened; whoever waits for its response drives.
+    pub fn send(
+        &mut self,
+        request: Request<()>,
+        body: Bytes,
+        whole: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), Ended> {
+        let bodiless = whole && body.is_empty();
+        let sent = self.sender.send_request(request, bodiless);
+        let (response, mut stream) = sent.map_err(|error| self.failed(&error))?;
+        if !body.is_empty() {
+            let sent = stream.send_data(body, whole);
+            sent.map_err(|error| self.failed(&error))?;
+        }
+        Ok((response, stream))
+    }
+
     /// Whether another stream may be opened, which is nearly always so, and known without the network.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         let mut waiting = Context::from_waker(self.waker(cx));
         match self.sender.poll_ready(&mut waiting) {
             Poll::Ready(ready) => Poll::Ready(ready.map_err(|error| self.failed(&error))),
@@ -198,17 +213,22 @@ impl<S: ByteStream> Link<S> {
     }
 
     /// The connection's own end, waited for by who has no stream on it.
-    pub fn gone(&self) -> Option<Pending<'static, Ended>> {
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Driver::Task(shared) = &self.driver else {
-            return None;
+            return self.drive(cx);
         };
-        let mut ended = shared.ended.subscribe();
-        Some(Box::pin(async move {
-            let end = ended.wait_for(Option::is_some).await;
-            end.ok()
-                .and_then(|end| end.clone())
-                .unwrap_or(Ended::Closed)
-        }))
+        let gone = self.gone.get_or_insert_with(|| {
+            let mut ended = shared.ended.subscribe();
+            Box::pin(async move {
+                let end = ended.wait_for(Option::is_some).await;
+                end.ok()
+                    .and_then(|end| end.clone())
+                    .unwrap_or(Ended::Closed)
+            })
+        });
+        let ended = ready!(gone.as_mut().poll(cx));
+        self.gone = None;
+        Poll::Ready(ended)
     }
 
     /// What an error of a stream means.

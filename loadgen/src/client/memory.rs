@@ -14,8 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub struct Script {
     /// What it answers to what the client has sent, before any message.
     pub answer: fn(&[u8]) -> Vec<u8>,
-    /// A payload as it comes off the wire.
-    pub frame: fn(&str) -> Vec<u8>,
+    /// A payload as it comes off the wire, and how many were before it.
+    pub frame: fn(usize, &str) -> Vec<u8>,
+    /// Requests among what the client has sent, where each is answered by a frame and waited for in a later
+    /// wait; none where there is a frame for each wait.
+    pub requests: Option<fn(&[u8]) -> usize>,
 }
 
 /// Plays a script, then frames, one a wait: each is followed by a read that finds nothing, as a paced
@@ -33,6 +36,8 @@ pub struct Memory {
     offset: usize,
     /// Whether the next read finds nothing.
     pause: bool,
+    /// Frames that may be read, where each must be asked for.
+    due: usize,
 }
 
 impl Memory {
@@ -46,6 +51,7 @@ impl Memory {
             next: 0,
             offset: 0,
             pause: true,
+            due: 0,
         }
     }
 }
@@ -60,8 +66,11 @@ impl AsyncRead for Memory {
         if !this.sent.is_empty() {
             let sent = std::mem::take(&mut this.sent);
             this.answer.extend((this.script.answer)(&sent));
-            // What needs no answer takes its turn as well.
-            this.pause = true;
+            match this.script.requests {
+                Some(requests) => this.due += requests(&sent),
+                // What needs no answer takes its turn as well.
+                None => this.pause = true,
+            }
         }
         if !this.answer.is_empty() {
             let count = this.answer.len().min(buf.remaining());
@@ -73,7 +82,8 @@ impl AsyncRead for Memory {
         if std::mem::take(&mut this.pause) {
             return Poll::Pending;
         }
-        let Some(frame) = this.frames.get(this.next) else {
+        let asked = this.script.requests.is_none() || this.due > 0;
+        let Some(frame) = this.frames.get(this.next).filter(|_| asked) else {
             return Poll::Pending;
         };
         let rest = &frame[this.offset..];
@@ -81,6 +91,7 @@ impl AsyncRead for Memory {
         buf.put_slice(&rest[..count]);
         if count == rest.len() {
             (this.next, this.offset, this.pause) = (this.next + 1, 0, true);
+            this.due = this.due.saturating_sub(1);
         } else {
             this.offset += count;
         }

@@ -16,6 +16,7 @@ mod h2_connection;
 mod head;
 mod memory;
 mod poll;
+mod poll_h2;
 mod polled;
 mod raw_tcp;
 mod request;
@@ -141,6 +142,10 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
             Box::new(ws_h2::WsH2::connect(link, target).await?)
         }
         Transport::PollH1 => Box::new(poll::PollH1::new(stream, server)),
+        Transport::PollH2 => {
+            let link = Link::own(stream, poll_h2::PATH, false).await?;
+            Box::new(poll_h2::PollH2::new(link, target))
+        }
         Transport::FloorSse => Box::new(floor_sse::FloorSse::new(stream, server)),
         Transport::FloorWs => Box::new(floor_ws::FloorWs::upgrade(stream, server).await?),
         Transport::RawTcp => Box::new(raw_tcp::RawTcp::new(stream)),
@@ -153,6 +158,10 @@ async fn shared(target: &Target, way: &Way) -> Result<Box<dyn Wire>, Ended> {
         Transport::WsH2 => {
             let link = target.link(way, ws_h2::PATH, true).await?;
             Box::new(ws_h2::WsH2::connect(link, target).await?)
+        }
+        Transport::PollH2 => {
+            let link = target.link(way, poll_h2::PATH, false).await?;
+            Box::new(poll_h2::PollH2::new(link, target))
         }
         _ => {
             let link = target.link(way, stream_h2::path(target), false).await?;
@@ -169,6 +178,7 @@ pub const fn script(transport: Transport) -> Script {
         Transport::WsH1 => ws_h1::SCRIPT,
         Transport::WsH2 => script_h2::WEBSOCKET,
         Transport::PollH1 => poll::SCRIPT,
+        Transport::PollH2 => script_h2::POLL,
         Transport::FloorSse => floor_sse::SCRIPT,
         Transport::FloorWs => floor_ws::SCRIPT,
         Transport::RawTcp => raw_tcp::SCRIPT,

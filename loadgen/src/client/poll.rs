@@ -1,4 +1,4 @@
-//! Long polling: a request for each batch of messages, sent again by itself after each answer.
+//! `poll-h1`, long polling: a request for each batch of messages, sent again by itself after each answer.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use super::{
 const PATH: &str = "HTTP/1.1 200 application/x-ndjson";
 
 /// How long the server is asked to wait, seconds: it waits as long at most.
-const WAIT_S: u32 = 25;
+pub const WAIT_S: u32 = 25;
 
 /// A connection of HTTP/1.1 that polls one stream after the other.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl<S: ByteStream> Wire for PollH1<S> {
 }
 
 /// The target of all requests but the first: the stream is in the id.
-fn goes_on(ask: &Ask) -> String {
+pub fn goes_on(ask: &Ask) -> String {
     match ask {
         Ask::Feed(FeedAsk {
             subscriber: Some(number),
@@ -187,14 +187,15 @@ fn goes_on(ask: &Ask) -> String {
 
 /// What a stream has told so far, over all its answers.
 #[derive(Debug, Default)]
-struct Told {
+pub struct Told {
     greeted: bool,
-    ended: bool,
+    /// Whether the stream has.
+    pub ended: bool,
 }
 
 impl Told {
     /// Takes note of a payload; whether it is to be delivered.
-    fn note(&mut self, payload: &str) -> bool {
+    pub fn note(&mut self, payload: &str) -> bool {
         if !payload.starts_with(Notice::PREFIX) {
             return true;
         }
@@ -213,7 +214,7 @@ impl Told {
 /// The server's side: an answer a message.
 pub const SCRIPT: Script = Script {
     answer: |_| Vec::new(),
-    frame: |payload| {
+    frame: |_, payload| {
         let body = line(payload);
         let length = body.len();
         let head = format!(
@@ -223,6 +224,7 @@ pub const SCRIPT: Script = Script {
         );
         [head.as_bytes(), &body].concat()
     },
+    requests: None,
 };
 
 #[cfg(test)]

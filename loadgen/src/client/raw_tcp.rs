@@ -132,5 +132,6 @@ impl<S: ByteStream> Wire for RawTcp<S> {
 /// The server's side: nothing but messages.
 pub const SCRIPT: Script = Script {
     answer: |_| Vec::new(),
-    frame: |payload| prefixed(payload).to_vec(),
+    frame: |_, payload| prefixed(payload).to_vec(),
+    requests: None,
 };

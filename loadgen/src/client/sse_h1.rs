@@ -348,8 +348,9 @@ pub const SCRIPT: Script = Script {
           date: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n"
             .to_vec()
     },
-    frame: |payload| {
+    frame: |_, payload| {
         let event = frame(None, None, payload);
         [format!("{:X}\r\n", event.len()).as_bytes(), &event, b"\r\n"].concat()
     },
+    requests: None,
 };

@@ -64,8 +64,6 @@ pub struct StreamH2<S> {
     path: Option<&'static str>,
     /// Told again to whoever asks again.
     ended: Option<Ended>,
-    /// The connection's end, while nothing else is waited for.
-    gone: Option<Pending<'static, Ended>>,
 }
 
 impl<S: ByteStream> StreamH2<S> {
@@ -88,7 +86,6 @@ impl<S: ByteStream> StreamH2<S> {
             trips: 0,
             path: None,
             ended: None,
-            gone: None,
         })
     }
 
@@ -209,15 +206,7 @@ impl<S: ByteStream> StreamH2<S> {
 
     /// Between two answers, only the connection's own end is of interest.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        if self.gone.is_none() {
-            self.gone = self.link.gone();
-        }
-        let ended = match &mut self.gone {
-            Some(gone) => ready!(gone.as_mut().poll(cx)),
-            // Driven already, and again where it has ended meanwhile.
-            None => ready!(self.link.drive(cx)),
-        };
-        self.gone = None;
+        let ended = ready!(self.link.poll_gone(cx));
         Poll::Ready(self.end(ended))
     }
 

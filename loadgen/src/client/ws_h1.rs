@@ -239,11 +239,12 @@ pub const SCRIPT: Script = Script {
             .into_bytes()
         })
     },
-    frame: |payload| {
+    frame: |_, payload| {
         let mut frame = Vec::new();
         let text = Frame::message(payload.to_owned(), OpCode::Data(Data::Text), true);
         // Writing to memory cannot fail.
         let _ = text.format(&mut frame);
         frame
     },
+    requests: None,
 };

@@ -9,7 +9,7 @@ use pushbench_server::{
     contract::{
         ask::Ask,
         factors::Factors,
-        transport::{Http, Transport},
+        transport::{Family, Http, Transport},
     },
     counters::Counter,
 };
@@ -117,7 +117,7 @@ async fn a_connection_cut_ends_all_its_streams_and_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn turns_follow_one_another_on_a_shared_connection_in_one_round_trip() {
+async fn turns_follow_one_another_on_a_shared_connection() {
     for transport in sharing() {
         let server = start(Config::default()).await;
         let connector = connector(transport, &server, 2);
@@ -130,7 +130,13 @@ async fn turns_follow_one_another_on_a_shared_connection_in_one_round_trip() {
             for (client, opened) in clients.iter_mut().zip(opened) {
                 client.ask(&Ask::Chat(chat(2))).await;
                 assert_eq!(client.rest().await.0.len(), 2, "{transport}");
-                assert_eq!(client.round_trips(), opened + turn, "{transport}");
+                let trips = client.round_trips() - opened;
+                if transport.capabilities().family == Family::Poll {
+                    // It asks again for the tokens and for the end; how often is chance.
+                    assert!(trips >= 2 * turn, "{transport}: {trips}");
+                } else {
+                    assert_eq!(trips, turn, "{transport}");
+                }
             }
         }
         // The second was spared the connection's own.

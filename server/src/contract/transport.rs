@@ -22,6 +22,8 @@ pub enum Transport {
     WsH2,
     /// Long polling over HTTP/1.1.
     PollH1,
+    /// The same over HTTP/2.
+    PollH2,
     /// Server-sent events over an HTTP/1.1 response, made by hand.
     FloorSse,
     /// WebSocket made by hand.
@@ -69,7 +71,7 @@ pub enum Http {
 
 impl Transport {
     /// Every transport there is; the conformance tests iterate over it.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SseH1,
         Self::SseH2,
         Self::FetchH1,
@@ -77,6 +79,7 @@ impl Transport {
         Self::WsH1,
         Self::WsH2,
         Self::PollH1,
+        Self::PollH2,
         Self::FloorSse,
         Self::FloorWs,
         Self::RawTcp,
@@ -92,6 +95,7 @@ impl Transport {
             Self::WsH1 => "ws-h1",
             Self::WsH2 => "ws-h2",
             Self::PollH1 => "poll-h1",
+            Self::PollH2 => "poll-h2",
             Self::FloorSse => "floor-sse",
             Self::FloorWs => "floor-ws",
             Self::RawTcp => "raw-tcp",
@@ -108,6 +112,7 @@ impl Transport {
             Self::WsH1 => (Family::WebSocket, Http::H1),
             Self::WsH2 => (Family::WebSocket, Http::H2),
             Self::PollH1 => (Family::Poll, Http::H1),
+            Self::PollH2 => (Family::Poll, Http::H2),
             Self::FloorSse => (Family::Sse, Http::Bare),
             Self::FloorWs => (Family::WebSocket, Http::Bare),
             Self::RawTcp => (Family::Raw, Http::Bare),
@@ -129,6 +134,7 @@ impl Transport {
             Self::WsH1 => "WebSocket by upgrade (RFC 6455)",
             Self::WsH2 => "WebSocket by extended CONNECT over HTTP/2 (RFC 8441)",
             Self::PollH1 => "long polling: a GET for each batch of messages",
+            Self::PollH2 => "the same over HTTP/2",
             Self::FloorSse => {
                 "POST answered by text/event-stream, made by hand: the protocol's own cost"
             }

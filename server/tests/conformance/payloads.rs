@@ -1,7 +1,7 @@
 //! Payload bytes survive every transport exactly, and are the same on all of them.
 
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use pushbench_server::{
     config::Config,
@@ -61,6 +61,7 @@ async fn payloads(server: &Running, transport: Transport) -> Vec<String> {
     let http2 = capabilities.http == Http::H2;
     match capabilities.family {
         family if capabilities.http == Http::Bare => of_floor(server, family).await,
+        Family::Poll if http2 => polled_over_http2(server).await,
         Family::Poll => polled(server).await,
         Family::WebSocket if http2 => {
             let mut client = Client::connect(server).await;
@@ -184,6 +185,31 @@ async fn polled(server: &Running) -> Vec<String> {
         }
         let last = answer.header("last-event-id").unwrap();
         fields = format!("Last-Event-ID: {last}\r\nPrefer: wait=25\r\n");
+    }
+}
+
+/// The same, each request on a stream of its own.
+async fn polled_over_http2(server: &Running) -> Vec<String> {
+    let mut client = Client::connect(server).await;
+    let mut payloads = Vec::new();
+    let mut last = None;
+    loop {
+        let mut request = client.request("GET", "/poll/feed");
+        if let Some(last) = last {
+            let headers = request.headers_mut();
+            headers.insert("last-event-id", last);
+            headers.insert("prefer", "wait=25".parse().unwrap());
+        }
+        let answer = client.send(request).await;
+        assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+        last = Some(answer.headers()["last-event-id"].clone());
+        let body = soon("a body", answer.into_body().collect()).await;
+        let body = body.unwrap().to_bytes();
+        for line in std::str::from_utf8(&body).unwrap().split_terminator('\n') {
+            if heard(line, &mut payloads) {
+                return payloads;
+            }
+        }
     }
 }
 

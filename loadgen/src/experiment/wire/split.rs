@@ -268,7 +268,9 @@ mod tests {
 
     #[test]
     fn what_no_arithmetic_says_is_left_open_for_all() {
-        assert_eq!(framing(Family::Poll, Http::H1, 20), None);
+        for http in [Http::H1, Http::H2] {
+            assert_eq!(framing(Family::Poll, http, 20), None);
+        }
         let gzip = Factors {
             compression: Compression::Coding(Coding::Gzip, 1),
             ..Factors::default()

@@ -186,6 +186,12 @@ mod tests {
             ),
             (Transport::PollH1, r#"flush="each""#, "a batch already"),
             (Transport::PollH1, r#"envelope="raw""#, "is an envelope"),
+            (Transport::PollH2, r#"flush="each""#, "a batch already"),
+            (
+                Transport::PollH2,
+                r#"compression="gzip-6""#,
+                "streamed HTTP response",
+            ),
             (
                 Transport::FloorWs,
                 r#"ws_read_buffer_bytes=1024"#,

@@ -10,7 +10,19 @@ use std::{
 };
 
 /// The libraries whose version changes what is measured.
-const LIBRARIES: [&str; 4] = ["axum", "hyper", "tokio", "tokio-tungstenite"];
+const LIBRARIES: [&str; 11] = [
+    "axum",
+    "brotli",
+    "flate2",
+    "h2",
+    "hyper",
+    "rustls",
+    "tikv-jemalloc-sys",
+    "tokio",
+    "tokio-tungstenite",
+    "yawc",
+    "zstd",
+];
 
 /// What the binary is made of, from the workspace's root; elsewhere a change does not make it another.
 const SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", "server", "loadgen", "reports"];

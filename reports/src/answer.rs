@@ -94,6 +94,20 @@ pub fn rulings(plan: &Plan, effects: &[Effect]) -> Vec<Ruling> {
         .collect()
 }
 
+/// Arms of which the answer says everything: of more, whoever reads it looks for what is apart.
+const ARMS_IN_FULL: usize = 4;
+
+/// The verdicts in the order in which an answer tells them, and how; those that tell arms apart come first.
+static GROUPS: [(Verdict, &str); 4] = [
+    (Verdict::Better, "better in"),
+    (Verdict::Worse, "worse in"),
+    (Verdict::Equivalent, "equivalent in"),
+    (Verdict::Inconclusive, "without a verdict in"),
+];
+
+/// How many of them do.
+const APART: usize = 2;
+
 /// What the run found: how the published reasons stand, then a sentence for each compared arm.
 /// Of a screen, what outranks the transport, a sentence for each metric.
 pub fn answer(
@@ -120,10 +134,7 @@ pub fn answer(
     if compared.is_empty() && screens.is_empty() {
         sentences.push("This run compares nothing: it has one arm only.".to_owned());
     }
-    let findings = compared
-        .into_iter()
-        .map(|(baseline, arm)| finding(plan, effects, baseline, arm));
-    sentences.extend(findings);
+    sentences.extend(findings_of(plan, effects));
     let screened = screens.iter().flat_map(|screen| &screen.metrics);
     sentences.extend(screened.map(|metric| metric.ranking.clone()));
     sentences.join(" ")
@@ -198,10 +209,31 @@ fn comparisons(effects: &[Effect]) -> Vec<(&str, &str)> {
     pairs
 }
 
-/// One arm's primary metrics, grouped by verdict.
-fn finding(plan: &Plan, effects: &[Effect], baseline: &str, arm: &str) -> String {
+/// A sentence for each compared arm.
+fn findings_of(plan: &Plan, effects: &[Effect]) -> Vec<String> {
+    let compared = comparisons(effects);
+    let many = compared.len() > ARMS_IN_FULL;
+    let told = if many { &GROUPS[..APART] } else { &GROUPS[..] };
+    let findings = compared
+        .iter()
+        .map(|(baseline, arm)| finding(plan, effects, told, baseline, arm));
+    let rest = many.then(|| "What is equivalent or without a verdict is in the table.".to_owned());
+    findings.chain(rest).collect()
+}
+
+/// One arm's primary metrics, grouped by those verdicts that are told.
+fn finding(
+    plan: &Plan,
+    effects: &[Effect],
+    told: &[(Verdict, &str)],
+    baseline: &str,
+    arm: &str,
+) -> String {
     let own = |effect: &&Effect| effect.primary && effect.baseline == baseline && effect.arm == arm;
-    let group = |(verdict, words): (Verdict, &str)| {
+    if !effects.iter().any(|effect| own(&effect)) {
+        return format!("No primary metric compares `{arm}` with `{baseline}`.");
+    }
+    let group = |&(verdict, words): &(Verdict, &str)| {
         let named: Vec<String> = effects
             .iter()
             .filter(own)
@@ -210,17 +242,11 @@ fn finding(plan: &Plan, effects: &[Effect], baseline: &str, arm: &str) -> String
             .collect();
         listed(&named).map(|all| format!("{words} {all}"))
     };
-    let groups: Vec<String> = [
-        (Verdict::Better, "better in"),
-        (Verdict::Worse, "worse in"),
-        (Verdict::Equivalent, "equivalent in"),
-        (Verdict::Inconclusive, "without a verdict in"),
-    ]
-    .into_iter()
-    .filter_map(group)
-    .collect();
+    let groups: Vec<String> = told.iter().filter_map(group).collect();
     if groups.is_empty() {
-        return format!("No primary metric compares `{arm}` with `{baseline}`.");
+        return format!(
+            "Against `{baseline}`, `{arm}` is neither better nor worse in any primary metric."
+        );
     }
     format!("Against `{baseline}`, `{arm}` is {}.", groups.join("; "))
 }
@@ -288,142 +314,4 @@ pub(crate) fn listed(items: &[String]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::{Experiment, Facts};
-    use crate::statistics::Level;
-
-    fn bears(bearings: &[(Verdict, &[Verdict], &[Verdict])]) -> Standing {
-        let name = |position: usize| format!("metric-{position}");
-        let effects: Vec<Effect> = bearings
-            .iter()
-            .enumerate()
-            .map(|(position, (verdict, ..))| effect(&name(position), *verdict))
-            .collect();
-        let evidence = bearings
-            .iter()
-            .enumerate()
-            .map(|(position, (_, supports, contradicts))| Evidence {
-                experiment: "latency".into(),
-                metric: name(position),
-                arm: "b".into(),
-                supported_by: supports.to_vec(),
-                contradicted_by: contradicts.to_vec(),
-            });
-        let claim = Claim {
-            name: "lighter".into(),
-            statement: "It is lighter.".into(),
-            evidence: evidence.collect(),
-            remark: String::new(),
-        };
-        ruling(&claim, &plan(), &effects).ruling
-    }
-
-    /// One experiment, whose baseline is `a`.
-    fn plan() -> Plan {
-        Plan {
-            name: "test".into(),
-            seed: 1,
-            question: "Which?".into(),
-            arms: Vec::new(),
-            experiments: vec![Experiment {
-                name: "latency".into(),
-                title: "Latency".into(),
-                question: "How late?".into(),
-                rounds: 6,
-                baseline: "a".into(),
-                arms: Vec::new(),
-                settings: Facts::new(),
-                metrics: Vec::new(),
-                charts: Vec::new(),
-                screen: None,
-            }],
-            claims: Vec::new(),
-            looks: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    fn effect(metric: &str, verdict: Verdict) -> Effect {
-        Effect {
-            experiment: "latency".into(),
-            metric: metric.into(),
-            unit: "ms".into(),
-            baseline: "a".into(),
-            arm: "b".into(),
-            baseline_value: None,
-            arm_value: None,
-            rounds: 6,
-            significance: Level::CONVENTION,
-            ratio: None,
-            ratio_low: None,
-            ratio_high: None,
-            difference: None,
-            difference_low: None,
-            difference_high: None,
-            margin: 1.0,
-            margin_kind: MarginKind::Absolute,
-            primary: true,
-            p: None,
-            p_holm: None,
-            hodges_lehmann: None,
-            disagreement: false,
-            verdict,
-            rounds_to_decide: None,
-            sentence: "Said.".into(),
-        }
-    }
-
-    #[test]
-    fn evidence_adds_up_to_a_ruling() {
-        use Verdict::{Better, Equivalent, Inconclusive, Worse};
-        let yes: (_, &[Verdict], &[Verdict]) = (Worse, &[Worse], &[Better]);
-        let no: (_, &[Verdict], &[Verdict]) = (Better, &[Worse], &[Better]);
-        let open: (_, &[Verdict], &[Verdict]) = (Inconclusive, &[Worse], &[Better, Equivalent]);
-        assert_eq!(bears(&[yes, open]), Standing::Supported);
-        assert_eq!(bears(&[open, no]), Standing::Contradicted);
-        assert_eq!(bears(&[yes, no]), Standing::Mixed);
-        assert_eq!(bears(&[open]), Standing::Undecidable);
-        assert_eq!(bears(&[]), Standing::Undecidable);
-    }
-
-    #[test]
-    fn an_effect_the_run_lacks_decides_nothing() {
-        let evidence = Evidence {
-            experiment: "memory".into(),
-            metric: "bytes".into(),
-            arm: "b".into(),
-            supported_by: vec![Verdict::Better],
-            contradicted_by: vec![Verdict::Worse],
-        };
-        let bearing = bearing(&evidence, &plan(), &[effect("bytes", Verdict::Better)]);
-        assert_eq!(bearing.bearing, Standing::Undecidable);
-        assert_eq!(
-            bearing.sentence,
-            "This run has no `bytes` of `b` in `memory`."
-        );
-    }
-
-    #[test]
-    fn an_effect_against_another_build_says_nothing_to_a_claim() {
-        let evidence = Evidence {
-            experiment: "latency".into(),
-            metric: "ms".into(),
-            arm: "b".into(),
-            supported_by: vec![Verdict::Better],
-            contradicted_by: vec![Verdict::Worse],
-        };
-        let own = effect("ms", Verdict::Worse);
-        let other = Effect {
-            baseline: "b of another build".into(),
-            verdict: Verdict::Better,
-            ..own.clone()
-        };
-        let standing = |effects: &[Effect]| bearing(&evidence, &plan(), effects).bearing;
-        assert_eq!(
-            standing(std::slice::from_ref(&other)),
-            Standing::Undecidable
-        );
-        assert_eq!(standing(&[other, own]), Standing::Contradicted);
-    }
-}
+mod tests;

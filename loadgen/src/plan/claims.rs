@@ -71,6 +71,10 @@ const REASONS: [Reason; 4] = [
 /// What the plan's effects can say about each reason. The arm that speaks for the other family than the
 /// baseline's is the first of it in an experiment.
 pub fn claims(plan: &Plan) -> Vec<Claim> {
+    // Its arms are rows of a design, none of which speaks for a family.
+    if plan.is_screen() {
+        return Vec::new();
+    }
     REASONS
         .iter()
         .map(|reason| Claim {
@@ -178,6 +182,11 @@ mod tests {
                 assert_eq!(after.supported_by[0], before.contradicted_by[0]);
             }
         }
+    }
+
+    #[test]
+    fn a_screen_rules_on_no_claim() {
+        assert_eq!(claims(&crate::plan::screen()), []);
     }
 
     #[test]

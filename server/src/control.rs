@@ -343,8 +343,13 @@ fn settings(shared: &Shared, connection: Option<&Connection>) -> BTreeMap<String
         ),
     ];
     let streams_per_connection = match shared.register.streams().count() {
-        // Nobody shares one.
-        (_, 0) => (shared.meters.counters.live_streams() > 0).then_some(1.0),
+        // Nobody shares one, or all are polls, which are no streams of HTTP/2 that last. Connections that wait
+        // for an ask carry none.
+        (_, 0) => {
+            let streams = shared.meters.counters.live_streams();
+            let connections = shared.register.live().max(1) as f64;
+            (streams > 0).then(|| (streams as f64 / connections).max(1.0))
+        }
         (streams, connections) => Some(streams as f64 / connections as f64),
     };
     settings.push((

@@ -55,8 +55,11 @@ impl<S: ByteStream> Buffered<S> {
         self.queued.extend_from_slice(bytes);
     }
 
-    /// Writes what is queued.
+    /// Writes what is queued, through whatever lies below: TLS may hold a record back until it is flushed.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if self.queued.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         while let Some(rest) = self
             .queued
             .get(self.written..)
@@ -70,6 +73,9 @@ impl<S: ByteStream> Buffered<S> {
                     return Poll::Ready(Err(self.end(ended)));
                 }
             }
+        }
+        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            return Poll::Ready(Err(self.end(Ended::from_error(&error))));
         }
         self.queued.clear();
         self.written = 0;

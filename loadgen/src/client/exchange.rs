@@ -161,6 +161,11 @@ impl<S: ByteStream> Exchange<S> {
         })
     }
 
+    /// Ends it; the cause is told again to whoever asks again.
+    pub fn end(&mut self, ended: Ended) -> Ended {
+        self.bytes.end(ended)
+    }
+
     /// Round trips so far.
     pub fn round_trips(&self) -> u32 {
         self.bytes.round_trips()
@@ -200,9 +205,11 @@ pub fn path(head: &Head) -> String {
         minor_version,
         status,
         media_type,
+        content_coding,
         bare,
         ..
     } = head;
     let bare = if *bare { "bare " } else { "" };
-    format!("{bare}HTTP/1.{minor_version} {status} {media_type}")
+    let path = format!("{bare}HTTP/1.{minor_version} {status} {media_type} {content_coding}");
+    path.trim_end().to_owned()
 }

@@ -124,7 +124,7 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
     Ok(match target.transport {
         Transport::SseH1 | Transport::FetchH1 => {
             let (manner, coding) = (target.manner(), target.coding());
-            Box::new(sse_h1::StreamH1::new(stream, server, manner, coding))
+            Box::new(sse_h1::StreamH1::new(stream, server, manner, coding)?)
         }
         Transport::SseH2 | Transport::FetchH2 => {
             let link = Link::own(stream, stream_h2::path(target), false).await?;

@@ -18,10 +18,11 @@ use super::{
     counted::{ByteStream, Counted},
     exchange::{Exchange, path},
     hold_path,
-    request::Manner,
+    request::{Manner, Version},
 };
+
 /// What the transport names.
-const PATH: &str = "HTTP/1.1 200 application/x-ndjson";
+const PATH: &str = Manner::Poll.path(Version::Http1, None);
 
 /// How long the server is asked to wait, seconds: it waits as long at most.
 pub const WAIT_S: u32 = 25;

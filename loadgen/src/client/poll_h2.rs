@@ -19,12 +19,12 @@ use super::{
     h2_connection::Link,
     hold_path,
     poll::{Told, WAIT_S, goes_on},
-    request::Manner,
+    request::{Manner, Version},
     stream_h2::said,
 };
 
 /// What the transport names.
-pub const PATH: &str = "HTTP/2.0 200 application/x-ndjson";
+pub const PATH: &str = Manner::Poll.path(Version::Http2, None);
 
 /// A wire that polls one stream of messages after the other.
 pub struct PollH2<S> {

@@ -3,7 +3,7 @@
 use pushbench_server::contract::{
     ask::Ask,
     event_id::EventId,
-    factors::{Factors, Framing},
+    factors::{Coding, Factors, Framing},
     transport::{Family, Transport},
 };
 
@@ -33,6 +33,31 @@ pub struct Request {
     pub body: String,
 }
 
+/// The version of HTTP that carries a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// The names of a version, which are constants: what came is held against them for each connection.
+macro_rules! named {
+    ($version:literal, $events:expr, $coding:expr) => {
+        match ($events, $coding) {
+            (true, None) => concat!($version, " 200 text/event-stream"),
+            (true, Some(Coding::Gzip)) => concat!($version, " 200 text/event-stream gzip"),
+            (true, Some(Coding::Br)) => concat!($version, " 200 text/event-stream br"),
+            (true, Some(Coding::Zstd)) => concat!($version, " 200 text/event-stream zstd"),
+            (false, None) => concat!($version, " 200 application/x-ndjson"),
+            (false, Some(Coding::Gzip)) => concat!($version, " 200 application/x-ndjson gzip"),
+            (false, Some(Coding::Br)) => concat!($version, " 200 application/x-ndjson br"),
+            (false, Some(Coding::Zstd)) => concat!($version, " 200 application/x-ndjson zstd"),
+        }
+    };
+}
+
 impl Manner {
     /// How an arm asks.
     pub fn of(transport: Transport, factors: &Factors) -> Self {
@@ -56,6 +81,15 @@ impl Manner {
         match self {
             Self::Get | Self::Post(Framing::Sse) => Content::events(),
             Self::Post(Framing::Ndjson) | Self::Poll => Content::lines(),
+        }
+    }
+
+    /// What a transport names that asks so: the version of HTTP, and the coding that is asked for.
+    pub const fn path(self, version: Version, coding: Option<Coding>) -> &'static str {
+        let events = matches!(self, Self::Get | Self::Post(Framing::Sse));
+        match version {
+            Version::Http1 => named!("HTTP/1.1", events, coding),
+            Version::Http2 => named!("HTTP/2.0", events, coding),
         }
     }
 

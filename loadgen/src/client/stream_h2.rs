@@ -13,10 +13,7 @@ use hyper::{
         ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
     },
 };
-use pushbench_server::contract::{
-    ask::Ask,
-    factors::{Coding, Framing},
-};
+use pushbench_server::contract::{ask::Ask, factors::Coding};
 
 use super::{
     Ended, Pending, Wire,
@@ -26,22 +23,12 @@ use super::{
     decoded::Decoded,
     h2_connection::Link,
     hold_path,
-    request::{Manner, Request},
+    request::{Manner, Request, Version},
 };
 
 /// What the transport names, with the coding that the arm asks for.
 pub(super) fn path(target: &Target) -> &'static str {
-    let events = matches!(target.manner(), Manner::Get | Manner::Post(Framing::Sse));
-    match (events, target.coding()) {
-        (true, None) => "HTTP/2.0 200 text/event-stream",
-        (true, Some(Coding::Gzip)) => "HTTP/2.0 200 text/event-stream gzip",
-        (true, Some(Coding::Br)) => "HTTP/2.0 200 text/event-stream br",
-        (true, Some(Coding::Zstd)) => "HTTP/2.0 200 text/event-stream zstd",
-        (false, None) => "HTTP/2.0 200 application/x-ndjson",
-        (false, Some(Coding::Gzip)) => "HTTP/2.0 200 application/x-ndjson gzip",
-        (false, Some(Coding::Br)) => "HTTP/2.0 200 application/x-ndjson br",
-        (false, Some(Coding::Zstd)) => "HTTP/2.0 200 application/x-ndjson zstd",
-    }
+    target.manner().path(Version::Http2, target.coding())
 }
 
 /// One response after the other, each on a stream of its own of the same connection.

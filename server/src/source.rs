@@ -65,11 +65,7 @@ impl Source {
         if let Some(faults) = &self.faults {
             faults.begin(start_ns);
         }
-        // English and Chinese by turns, so that one feed has both kinds of token.
-        let [english, chinese] = [Language::En, Language::Zh]
-            .map(|language| texts(corpus::stream(language, 0), self.feed_payload_bytes));
-        let texts = english.zip(chinese);
-        for (text, k) in texts.flat_map(|(en, zh)| [en, zh]).zip(1_u64..) {
+        for (text, k) in feed_texts(self.feed_payload_bytes).zip(1_u64..) {
             let due_ns = start_ns + (k as f64 * 1e9 / rate) as u64;
             self.wait(due_ns).await;
             if let Some(faults) = &self.faults {
@@ -93,6 +89,16 @@ impl Source {
         self.meters
             .record(|histograms| histograms.pacer_lag.saturating_record(lag_ns));
     }
+}
+
+/// What the feed publishes: English and Chinese by turns, so that it has both kinds of token, as they are or
+/// cut into pieces of so many bytes.
+pub fn feed_texts(
+    payload_bytes: Option<NonZeroU32>,
+) -> impl Iterator<Item = Cow<'static, str>> + Send {
+    let [english, chinese] = [Language::En, Language::Zh]
+        .map(|language| texts(corpus::stream(language, 0), payload_bytes));
+    english.zip(chinese).flat_map(|(en, zh)| [en, zh])
 }
 
 /// The tokens as they are, or cut into pieces of so many bytes.
@@ -126,5 +132,22 @@ impl Audience {
         let now = now_ns();
         let alone_ns = now - *self.alone_since.get_or_insert(now);
         u128::from(alone_ns) >= self.patience.as_nanos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_the_corpus_or_as_long_as_asked() {
+        let tokens: Vec<_> = feed_texts(None).take(4).collect();
+        assert!(tokens.iter().all(|token| !token.is_empty()));
+        assert_eq!(tokens[0], corpus::stream(Language::En, 0).next().unwrap());
+        assert_eq!(tokens[1], corpus::stream(Language::Zh, 0).next().unwrap());
+        for bytes in [1, 20, 512] {
+            let long = feed_texts(NonZeroU32::new(bytes)).take(50);
+            assert!(long.into_iter().all(|text| text.len() == bytes as usize));
+        }
     }
 }

@@ -19,10 +19,11 @@ use pushbench_server::{
     control::{Command, Stats},
     counters::Counter,
     hub::FEED,
+    source::feed_texts,
 };
 use serde::{Deserialize, Serialize};
 
-use self::split::{Parts, texts};
+use self::split::Parts;
 use super::metric::{NONE, lower, primary};
 use crate::{
     audience::Audience,
@@ -187,7 +188,7 @@ impl Settings {
         let capabilities = bench.arm.transport.capabilities();
         let published = whole_flushes(u64::from(self.messages.get()), factors.flush);
         let mut parts = Parts::NOTHING;
-        for (text, seq) in texts(factors.payload_bytes).zip(1..=published) {
+        for (text, seq) in feed_texts(factors.payload_bytes).zip(1..=published) {
             let at = now_ns();
             // The server's own stamps have as many digits: it reads the same clock a moment later.
             let stamps = Stamps {
@@ -197,7 +198,7 @@ impl Settings {
                 sent_at: at,
             };
             parts += Parts::of(capabilities, factors, &stamps, &text);
-            let texts = vec![text];
+            let texts = vec![text.into_owned()];
             server.command(Command::Publish { texts }).await?;
             if seq == whole_flushes(seq, factors.flush) {
                 let deliveries = seq * u64::from(self.subscribers.get());

@@ -19,7 +19,12 @@ use tokio::{
 
 use socket::{FRAMES_A_WRITE, read, write, write_all};
 
-use super::{floor_sse::FloorSse, floor_ws::FloorWs, raw_tcp::RawTcp};
+use super::{
+    conversation::{BUSY, next, not_an_ask},
+    floor_sse::FloorSse,
+    floor_ws::FloorWs,
+    raw_tcp::RawTcp,
+};
 use crate::{
     connection::Io,
     contract::{ask::Ask, notice::Notice},
@@ -157,14 +162,6 @@ async fn converse<F: Framing>(
     }
 }
 
-/// The next item, never while nothing streams.
-async fn next(streaming: &mut Option<Subscription>) -> Item {
-    match streaming {
-        Some(subscription) => subscription.next().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// A connection and what streams on it: one stream at a time, as on every transport.
 struct Session<'a, F> {
     io: Io,
@@ -195,9 +192,7 @@ impl<F: Framing> Session<'_, F> {
                 if !F::DUPLEX {
                     return Err(Gone);
                 }
-                let reason =
-                    "a stream is running on this connection: wait for its end or send \"cancel\"";
-                self.framing.refuse(StatusCode::CONFLICT, reason.into())
+                self.framing.refuse(StatusCode::CONFLICT, BUSY.into())
             }
             Ok(Said::Ask(ask)) => self.begin(&ask),
             Ok(Said::Unreadable(reason)) => {
@@ -329,9 +324,7 @@ async fn hear<F: Framing>(
 pub(super) fn ask(json: &[u8]) -> Said {
     match serde_json::from_slice(json) {
         Ok(ask) => Said::Ask(ask),
-        Err(error) => Said::Unreadable(format!(
-            "not an ask: {error}; send {{\"chat\":{{…}}}}, {{\"feed\":{{…}}}} or \"cancel\""
-        )),
+        Err(error) => Said::Unreadable(not_an_ask(&error)),
     }
 }
 

@@ -113,8 +113,17 @@ pub async fn converse(
     }
 }
 
+/// Why what should have been an ask is none, and what would be one.
+pub(super) fn not_an_ask(error: &serde_json::Error) -> String {
+    format!("not an ask: {error}; send {{\"chat\":{{…}}}}, {{\"feed\":{{…}}}} or \"cancel\"")
+}
+
+/// Why a second ask is refused.
+pub(super) const BUSY: &str =
+    "a stream is running on this connection: wait for its end or send \"cancel\"";
+
 /// The next item, never while nothing streams.
-async fn next(streaming: &mut Option<Subscription>) -> Item {
+pub(super) async fn next(streaming: &mut Option<Subscription>) -> Item {
     match streaming {
         Some(subscription) => subscription.next().await,
         None => std::future::pending().await,
@@ -127,9 +136,7 @@ fn act(shared: &Shared, streaming: &mut Option<Subscription>, text: &str) -> Opt
     Some(match serde_json::from_str(text) {
         Err(error) => {
             shared.meters.counters.count(Counter::RefusedBodies);
-            refuse(format!(
-                "not an ask: {error}; send {{\"chat\":{{…}}}}, {{\"feed\":{{…}}}} or \"cancel\""
-            ))
+            refuse(not_an_ask(&error))
         }
         Ok(Ask::Cancel) => {
             if let Some(subscription) = streaming {
@@ -139,10 +146,7 @@ fn act(shared: &Shared, streaming: &mut Option<Subscription>, text: &str) -> Opt
         }
         Ok(_) if streaming.is_some() => {
             shared.meters.counters.count(Counter::RefusedAsks);
-            refuse(
-                "a stream is running on this connection: wait for its end or send \"cancel\""
-                    .into(),
-            )
+            refuse(BUSY.into())
         }
         Ok(Ask::Chat(ask)) => begin(streaming, shared.chat(&ask)),
         Ok(Ask::Feed(ask)) => begin(streaming, shared.subscribe(&ask)),

@@ -1,16 +1,13 @@
 //! What a message weighs on the wire, part by part: arithmetic on lengths, none of it measured.
 
-use std::{num::NonZeroU32, ops::AddAssign};
+use std::ops::AddAssign;
 
-use pushbench_server::{
-    contract::{
-        event::frame,
-        event_id::EventId,
-        factors::{Compression, Factors, Framing},
-        message::{Stamps, encode},
-        transport::{Capabilities, Family, Http},
-    },
-    corpus::{self, Language},
+use pushbench_server::contract::{
+    event::frame,
+    event_id::EventId,
+    factors::{Compression, Factors, Framing},
+    message::{Stamps, encode},
+    transport::{Capabilities, Family, Http},
 };
 
 /// Bytes of messages, by what they are for.
@@ -146,31 +143,6 @@ const DATA_BYTES_MAX: usize = 16_384;
 /// Size line and line end of a chunk (RFC 9112 §7.1).
 fn chunk_bytes(data_bytes: usize) -> usize {
     format!("{data_bytes:X}\r\n\r\n").len()
-}
-
-/// The texts that are published: tokens of the corpus, English and Chinese by turns as the feed has them;
-/// or exactly so many bytes each.
-pub fn texts(payload_bytes: Option<NonZeroU32>) -> impl Iterator<Item = String> {
-    let english = corpus::stream(Language::En, 0);
-    let chinese = corpus::stream(Language::Zh, 0);
-    let mut tokens = english.zip(chinese).flat_map(|(en, zh)| [en, zh]);
-    std::iter::from_fn(move || match payload_bytes {
-        None => Some(tokens.next()?.to_owned()),
-        Some(bytes) => Some(exactly(bytes.get() as usize, &mut tokens)),
-    })
-}
-
-/// Tokens one after the other, the last that still fits whole, and spaces behind it.
-fn exactly<'a>(bytes: usize, tokens: &mut impl Iterator<Item = &'a str>) -> String {
-    let mut text = String::with_capacity(bytes);
-    for token in tokens {
-        if text.len() + token.len() > bytes {
-            break;
-        }
-        text.push_str(token);
-    }
-    text.extend(std::iter::repeat_n(' ', bytes - text.len()));
-    text
 }
 
 #[cfg(test)]
@@ -314,17 +286,5 @@ mod tests {
         let mut three = minimal.times(2);
         three += minimal;
         assert_eq!(three.total(), 3 * minimal.total());
-    }
-
-    #[test]
-    fn texts_are_the_corpus_or_as_long_as_asked() {
-        let tokens: Vec<_> = texts(None).take(4).collect();
-        assert!(tokens.iter().all(|token| !token.is_empty()));
-        assert_eq!(tokens[0], corpus::stream(Language::En, 0).next().unwrap());
-        assert_eq!(tokens[1], corpus::stream(Language::Zh, 0).next().unwrap());
-        for bytes in [1, 20, 512] {
-            let long = texts(NonZeroU32::new(bytes)).take(50);
-            assert!(long.into_iter().all(|text| text.len() == bytes as usize));
-        }
     }
 }

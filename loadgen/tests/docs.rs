@@ -219,7 +219,7 @@ fn the_report_knows_the_reasons_that_a_quieter_machine_would_spare() {
 
 #[test]
 fn every_limit_and_every_counter_is_documented() {
-    let page = |name: &str| fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let page = |name: &str| fs::read_to_string(root().join("docs/reference").join(name)).unwrap();
     let (protocol, records) = (page("protocol.md"), page("records.md"));
     let limits = format!("{:#?}", Limits::default());
     let fields = limits.lines().filter_map(|line| {
@@ -266,9 +266,9 @@ fn links_and_headings_are_told_from_code() {
     assert_eq!(broken(&here, "https://example.org"), None);
     assert_eq!(broken(&here, "docs.rs"), None);
     assert!(broken(&here, "none.md").is_some());
-    assert!(broken(&root().join("docs/records.md"), "#nowhere").is_some());
+    assert!(broken(&root().join("docs/reference/records.md"), "#nowhere").is_some());
     assert_eq!(
-        broken(&root().join("docs/records.md"), "method.md#margins"),
+        broken(&root().join("docs/reference/records.md"), "method.md#margins"),
         None
     );
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::MarginKind;
 use crate::statistics::Level;
 
-/// What the interval and the test say together (decided in this order, docs/method.md).
+/// What the interval and the test say together (decided in this order, docs/reference/method.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

@@ -1,4 +1,4 @@
-//! From an estimate to a verdict, in a fixed order and from nothing else (docs/method.md).
+//! From an estimate to a verdict, in a fixed order and from nothing else (docs/reference/method.md).
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::record::{Better, MarginKind};
 use crate::statistics::{Interval, Level};
 
 /// Fewest rounds that a verdict may rest on: below four, Student's interval is so wide, and one bad
-/// round so weighty, that any other answer would be luck (docs/method.md).
+/// round so weighty, that any other answer would be luck (docs/reference/method.md).
 pub const MIN_ROUNDS: u32 = 4;
 
 /// On what an effect is judged.

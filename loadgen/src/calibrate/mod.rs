@@ -136,7 +136,7 @@ type Making<'a> = Pin<Box<dyn Future<Output = Result<Made, Broken>> + 'a>>;
 /// A check there is.
 #[derive(Debug)]
 pub struct Entry {
-    /// As in the table of docs/calibration.md.
+    /// As in the table of docs/reference/calibration.md.
     pub number: u32,
     /// For `--only`.
     pub name: &'static str,

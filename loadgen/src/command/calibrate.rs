@@ -36,7 +36,7 @@ pub struct Calibrate {
     #[arg(long)]
     quick: bool,
 
-    /// Make only these checks, separated by commas; docs/calibration.md names them
+    /// Make only these checks, separated by commas; docs/reference/calibration.md names them
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
 

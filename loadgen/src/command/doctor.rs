@@ -147,7 +147,7 @@ fn rounds(needed: &[spread::Needed]) -> String {
             text += "  too few valid rounds to say";
         }
     }
-    text + "\nFrom few and short trials: a guide. docs/doctor.md says how far it can be off.\n"
+    text + "\nFrom few and short trials: a guide. docs/reference/doctor.md says how far it can be off.\n"
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! The unit is the trial, never the message: each round yields one pair of figures, and an estimate
 //! says what the pairs have in common. At 4 to 10 rounds Student's t keeps its promise where
-//! bootstraps do not (docs/method.md); the signed rank stands beside it as a check that assumes no normality.
+//! bootstraps do not (docs/reference/method.md); the signed rank stands beside it as a check that assumes no normality.
 
 mod binomial;
 mod hodges_lehmann;

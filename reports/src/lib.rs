@@ -12,6 +12,7 @@ pub mod effect;
 pub mod estimate;
 pub mod histograms;
 pub mod judge;
+pub mod language;
 mod link;
 pub mod markdown;
 pub mod noise;

@@ -13,7 +13,8 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ pub struct Faults {
     /// Each message is held for this long before the transport gets it, microseconds; drawn once, ±10 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_us: Option<u64>,
-    /// The same, falling to nothing: a server that warms up.
+    /// The same, falling to its level: a server that warms up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
     /// Once, between half a second and two after the feed's start, its thread blocks for this long,
@@ -56,16 +57,24 @@ pub struct Faults {
     pub awake: bool,
 }
 
-/// A delay that falls linearly to nothing, from the feed's start or, where there is no feed, from the
+/// A delay that falls linearly to a level, from the feed's start or, where there is no feed, from the
 /// first message of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ramp {
-    /// Until it is nothing; drawn, ±10 %.
+    /// Until only the level is left; drawn, ±10 %.
     pub seconds: f64,
-    /// The delay at first, microseconds; drawn, ±10 %.
+    /// The delay above the level at first, microseconds; drawn, ±10 %.
     pub from_us: u64,
+    /// What is left for good, microseconds; scattered from message to message, alike for all subscribers, by
+    /// up to [`SCATTER`] of it. Nothing by default.
+    #[serde(default)]
+    pub level_us: u64,
 }
+
+/// How far a message's delay is from a ramp's level at most, as a share: the share that the detector of
+/// warm-ups states its tolerance for as a standard deviation.
+pub const SCATTER: f64 = 0.1;
 
 impl Faults {
     /// Whether there are none.
@@ -112,14 +121,17 @@ pub struct Delay {
     pub held_p99_ns: u64,
 }
 
-/// A delay that falls to nothing, nanoseconds.
+/// A delay that falls to a level, nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fall {
-    /// The delay at first.
+    /// The delay above the level at first.
     pub from_ns: u64,
-    /// Until it is nothing.
+    /// Until only the level is left.
     pub over_ns: u64,
+    /// The middle of what is left for good.
+    #[serde(default)]
+    pub level_ns: u64,
     /// When it began, [`now_ns`]; none when nothing was published.
     pub began_at: Option<u64>,
 }
@@ -145,6 +157,8 @@ pub struct Injector {
     delay_ns: Option<u64>,
     held: Mutex<Histogram<u64>>,
     ramp: Option<Fall>,
+    /// Of the scatter around a ramp's level.
+    scatter_seed: u64,
     began_at: OnceLock<u64>,
     stall: Option<Stall>,
     stalled: OnceLock<Span>,
@@ -186,8 +200,10 @@ impl Injector {
             ramp: faults.ramp.map(|ramp| Fall {
                 from_ns: around(ramp.from_us * 1_000, random),
                 over_ns: around((ramp.seconds * 1e9) as u64, random),
+                level_ns: ramp.level_us * 1_000,
                 began_at: None,
             }),
+            scatter_seed: random.random(),
             began_at: OnceLock::new(),
             stall: faults.stall_ms.map(|ms| Stall {
                 after_ns: random.random_range(STALL_AFTER_NS),
@@ -292,9 +308,17 @@ impl Injector {
                 let left = ramp
                     .over_ns
                     .saturating_sub(sent_at.saturating_sub(began_at));
-                (ramp.from_ns as f64 * left as f64 / ramp.over_ns.max(1) as f64) as u64
+                let above = ramp.from_ns as f64 * left as f64 / ramp.over_ns.max(1) as f64;
+                let level = ramp.level_ns as f64 * (1.0 + self.scatter(sent_at));
+                (above + level) as u64
             });
         self.delay_ns.unwrap_or(0) + falling
+    }
+
+    /// The share by which a message of this moment is off the level: the same for everybody who is sent it.
+    fn scatter(&self, sent_at: u64) -> f64 {
+        let mut drawn = ChaCha8Rng::seed_from_u64(self.scatter_seed ^ sent_at);
+        drawn.random_range(-SCATTER..SCATTER)
     }
 
     /// Whether messages are held at all.

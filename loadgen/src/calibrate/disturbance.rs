@@ -72,8 +72,9 @@ pub async fn check(lab: &Lab) -> Result<Check, Broken> {
     })
 }
 
-const METHOD: &str = "Servers hold their messages by a delay that falls to nothing over a time that each draws for \
-    itself and tells afterwards; one after the other, each is watched as a trial watches its load, by the warm-up of a built-in plan, and one whose machine was busy is made again. The \
+const METHOD: &str = "Servers hold their messages by a delay that falls, over a time that each draws for itself and tells \
+    afterwards, to a level around which it scatters for good, so that what steady means does not depend on the \
+    machine; one after the other, each is watched as a trial watches its load, by the warm-up of a built-in plan, and one whose machine was busy is made again. The \
     cut is right if it lies at most a fifth of the ramp before its end and at most thirty slices behind it, which is \
     what the detector states. Another process keeps the server's or the generator's core busy for a part of a trial, \
     where and when it draws, and tells afterwards; a trial counts as disturbed if that covered a fifth of its window \

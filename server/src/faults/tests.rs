@@ -86,6 +86,7 @@ async fn a_ramp_falls_in_a_line_from_what_is_disclosed_to_nothing() {
     let ramp = Some(Ramp {
         seconds: 10.0,
         from_us: 8_000,
+        level_us: 0,
     });
     let faults = Faults {
         ramp,
@@ -99,6 +100,7 @@ async fn a_ramp_falls_in_a_line_from_what_is_disclosed_to_nothing() {
         from_ns,
         over_ns,
         began_at,
+        ..
     } = injector.truth().ramp.unwrap();
     assert!(within_a_tenth(from_ns, 8_000_000) && within_a_tenth(over_ns, 10_000_000_000));
     assert_eq!(began_at, Some(1_000), "the first call counts");
@@ -106,6 +108,32 @@ async fn a_ramp_falls_in_a_line_from_what_is_disclosed_to_nothing() {
     assert!(injector.hold_ns(1_000 + over_ns / 2).abs_diff(from_ns / 2) <= 1);
     assert_eq!(injector.hold_ns(1_000 + over_ns), 0);
     assert_eq!(injector.hold_ns(u64::MAX), 0);
+}
+
+#[tokio::test]
+async fn what_a_ramp_leaves_scatters_around_its_level_alike_for_all_subscribers() {
+    let ramp = Some(Ramp {
+        seconds: 1.0,
+        from_us: 8_000,
+        level_us: 40_000,
+    });
+    let faults = Faults {
+        ramp,
+        ..Faults::default()
+    };
+    let injector = scene(&faults, 2).injector;
+    injector.begin(0);
+    let after = 2_000_000_000u64;
+    let held: Vec<u64> = (after..after + 1_000)
+        .map(|at| injector.hold_ns(at))
+        .collect();
+    let again = (after..after + 1_000).map(|at| injector.hold_ns(at));
+    assert!(again.eq(held.iter().copied()));
+    let (least, most) = (held.iter().min().unwrap(), held.iter().max().unwrap());
+    assert!((36_000_000..36_500_000).contains(least), "{least}");
+    assert!((43_500_000..44_000_000).contains(most), "{most}");
+    let mean = held.iter().sum::<u64>() / 1_000;
+    assert!(mean.abs_diff(40_000_000) < 400_000, "{mean}");
 }
 
 #[tokio::test]
@@ -390,6 +418,7 @@ fn a_launch_without_faults_is_one_that_an_older_build_reads() {
         ramp: Some(Ramp {
             seconds: 1.5,
             from_us: 9,
+            level_us: 4,
         }),
         ..Faults::default()
     });

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod experiment;
 pub mod floor;
 pub mod ledger;
+pub mod lesson;
 pub mod meter;
 pub mod plan;
 pub mod quantity;

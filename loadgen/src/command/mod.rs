@@ -5,6 +5,7 @@ pub mod compare;
 pub mod completions;
 pub mod doctor;
 pub mod fail_on;
+pub mod lesson;
 pub mod list;
 mod neighbour;
 pub mod plan;
@@ -46,6 +47,7 @@ enum Command {
     Report(report::Report),
     Compare(compare::Compare),
     Tail(tail::Tail),
+    Lesson(lesson::Take),
     Completions(completions::Completions),
     /// Keep a core busy for a calibration: driven through standard input and output
     #[command(hide = true)]
@@ -68,6 +70,7 @@ impl Pushbench {
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
             Command::Compare(args) => compare::run(&args),
+            Command::Lesson(args) => lesson::run(args),
             Command::Tail(args) => single_threaded()?.block_on(tail::run(args)),
             Command::Completions(args) => completions::run(&args),
             Command::Neighbour => neighbour::run(),

@@ -1,0 +1,53 @@
+//! What a lesson measures here and now: a trial of a run, whose record nobody keeps.
+
+use anyhow::{Context, bail};
+use pushbench_server::contract::{factors::Factors, transport::Transport};
+
+use crate::{
+    arm::{Arm, Build},
+    bench::Site,
+    experiment::Experiment,
+    trial::{self, ATTEMPTS, Trial},
+};
+
+/// A figure of one trial of this experiment.
+///
+/// # Errors
+/// When no attempt was valid, with the reason of the last.
+pub async fn figure(
+    site: &Site,
+    experiment: &Experiment,
+    (transport, factors): (Transport, Factors),
+    metric: &str,
+) -> anyhow::Result<f64> {
+    let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
+    let site = Site {
+        directory: scratch.path().to_owned(),
+        ..site.clone()
+    };
+    let trial = Trial {
+        number: 1,
+        experiment: experiment.clone(),
+        arm: Arm {
+            label: transport.name().to_owned(),
+            transport,
+            control_of: None,
+            factors,
+            build: Build::Own,
+        },
+        round: 1,
+        seed: 1,
+        trace: None,
+    };
+    let mut reasons = Vec::new();
+    for attempt in 1..=ATTEMPTS {
+        let record = trial::attempt(&trial, attempt, &site).await?;
+        let value = record.metrics.get(metric).copied().flatten();
+        match value.filter(|_| record.invalid.is_empty()) {
+            Some(value) => return Ok(value),
+            None => reasons = record.invalid,
+        }
+    }
+    let why = reasons.join("; ");
+    bail!("{transport} could not be measured: {why}; leave the machine alone and try again")
+}

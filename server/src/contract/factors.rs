@@ -3,6 +3,7 @@
 
 mod level;
 mod misfit;
+mod outside;
 
 use std::num::NonZeroU32;
 
@@ -15,6 +16,7 @@ pub use level::{
     UnknownCompression, UnknownFlush, WsLibrary,
 };
 pub use misfit::Misfit;
+pub use outside::{Proxy, Served};
 
 /// A level for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,10 @@ pub struct Factors {
     pub allocator: Allocator,
     /// The server's sockets'; none leaves it to the kernel.
     pub congestion_control: Option<String>,
+    /// What stands between the clients and the server.
+    pub proxy: Proxy,
+    /// Whose server it is.
+    pub server: Served,
 }
 
 impl Default for Factors {
@@ -73,6 +79,8 @@ impl Default for Factors {
             streams_per_connection: NonZeroU32::MIN,
             allocator: Allocator::default(),
             congestion_control: None,
+            proxy: Proxy::default(),
+            server: Served::default(),
         }
     }
 }
@@ -89,7 +97,7 @@ pub struct Factor {
 }
 
 /// Every factor, in the order of the fields.
-pub const FACTORS: [Factor; 15] = [
+pub const FACTORS: [Factor; 17] = [
     factor("tls", "false, true", "TLS 1.3 below everything"),
     factor(
         "nodelay",
@@ -152,6 +160,16 @@ pub const FACTORS: [Factor; 15] = [
         "congestion_control",
         "what the kernel offers (default: its own)",
         "of the server's sockets",
+    ),
+    factor(
+        "proxy",
+        "none, nginx, nginx-unbuffered, nginx-buffering",
+        "what stands between the clients and the server",
+    ),
+    factor(
+        "server",
+        "pushbench, websockets (of Python)",
+        "whose server it is",
     ),
 ];
 

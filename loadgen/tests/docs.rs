@@ -268,7 +268,10 @@ fn links_and_headings_are_told_from_code() {
     assert!(broken(&here, "none.md").is_some());
     assert!(broken(&root().join("docs/reference/records.md"), "#nowhere").is_some());
     assert_eq!(
-        broken(&root().join("docs/reference/records.md"), "method.md#margins"),
+        broken(
+            &root().join("docs/reference/records.md"),
+            "method.md#margins"
+        ),
         None
     );
 }

@@ -89,7 +89,10 @@ mod tests {
 
     #[test]
     fn another_process_is_pinned_and_read_back() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let last = *cores().unwrap().last().unwrap();
         assert_eq!(pin_other(child.id(), &[]).unwrap(), cores().unwrap());
         assert_eq!(pin_other(child.id(), &[last]).unwrap(), [last]);

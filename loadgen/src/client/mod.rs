@@ -215,11 +215,7 @@ fn signed(signature: &[u8]) -> &'static str {
 }
 
 /// The same as [`hold_path`] where a proxy may stand between: its signature must be there exactly if it does.
-fn hold_path_through(
-    proxy: Proxy,
-    named: &'static str,
-    came: &str,
-) -> Result<&'static str, Ended> {
+fn hold_path_through(proxy: Proxy, named: &'static str, came: &str) -> Result<&'static str, Ended> {
     if proxy == Proxy::None {
         return hold_path(named, came);
     }

@@ -8,7 +8,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use pushbench_server::contract::{ask::Ask, event::frame, event_id::EventId, factors::{Coding, Proxy}};
+use pushbench_server::contract::{
+    ask::Ask,
+    event::frame,
+    event_id::EventId,
+    factors::{Coding, Proxy},
+};
 
 use super::{
     Ended, Pending, Script, Wire,

@@ -135,7 +135,11 @@ fn path<B>(response: &hyper::Response<B>) -> String {
     path.extend(word(kind).map(|kind| format!(" {kind}")));
     // Nothing of the kind was asked for, and frames would mean something else (RFC 6455 §9.1).
     path.extend(word("sec-websocket-extensions").map(|extensions| format!(" with {extensions}")));
-    path.extend(headers.get("server").map(|server| signed(server.as_bytes())));
+    path.extend(
+        headers
+            .get("server")
+            .map(|server| signed(server.as_bytes())),
+    );
     path
 }
 

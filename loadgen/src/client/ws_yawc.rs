@@ -299,7 +299,10 @@ mod tests {
         );
         assert_eq!(path(&otherwise), named(level), "another order");
         let passed_on = path(&format!("{upgraded}Server: nginx/1.22.1\n\n"));
-        assert_eq!(hold_path_through(Proxy::Nginx, PLAIN, &passed_on), Ok(PLAIN));
+        assert_eq!(
+            hold_path_through(Proxy::Nginx, PLAIN, &passed_on),
+            Ok(PLAIN)
+        );
         assert!(hold_path_through(Proxy::None, PLAIN, &passed_on).is_err());
         assert!(hold_path_through(Proxy::Nginx, PLAIN, PLAIN).is_err());
         for (head, says) in [

@@ -216,9 +216,7 @@ impl Settings {
         let warm_up = self.warm_up_connections.get();
         Audience::come_and_go(bench, &mut server, warm_up).await?;
         let mut audience = Audience::new(bench, &server, false);
-        let rungs = self
-            .climb(bench, &mut server, &mut audience, &IDLE)
-            .await?;
+        let rungs = self.climb(bench, &mut server, &mut audience, &IDLE).await?;
         server.command(Command::End).await?;
         audience.leave().await?;
         let truth = server.disclose().await?;

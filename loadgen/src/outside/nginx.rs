@@ -105,7 +105,8 @@ impl Nginx {
         let cannot = |attempt| cannot(NAME, attempt, log.clone());
         let address = free().map_err(cannot("find a free port"))?;
         let conf = task.directory.join("nginx.conf");
-        fs::write(&conf, configuration(task, address)).map_err(cannot("write its configuration"))?;
+        fs::write(&conf, configuration(task, address))
+            .map_err(cannot("write its configuration"))?;
         let stderr = File::create(&log).map_err(cannot("create its log"))?;
         let mut command = tokio::process::Command::new(NAME);
         command

@@ -159,7 +159,11 @@ impl Websockets {
             return Err(failed(NAME, format!("ended with {status}"), &self.log));
         }
         established(self.pid, self.said.port).map_err(|error| {
-            failed(NAME, format!("has sockets that cannot be counted: {error}"), &self.log)
+            failed(
+                NAME,
+                format!("has sockets that cannot be counted: {error}"),
+                &self.log,
+            )
         })
     }
 }
@@ -220,9 +224,18 @@ mod tests {
         let own = std::process::id();
         assert_eq!(established(own, address.port()).unwrap(), 0, "it listens");
         let mut open: Vec<_> = (0..3)
-            .map(|_| (TcpStream::connect(address).unwrap(), listener.accept().unwrap()))
+            .map(|_| {
+                (
+                    TcpStream::connect(address).unwrap(),
+                    listener.accept().unwrap(),
+                )
+            })
             .collect();
-        assert_eq!(established(own, address.port()).unwrap(), 3, "not both ends");
+        assert_eq!(
+            established(own, address.port()).unwrap(),
+            3,
+            "not both ends"
+        );
         open.pop();
         assert_eq!(established(own, address.port()).unwrap(), 2);
         let mut other = Command::new("sleep").arg("60").spawn().unwrap();

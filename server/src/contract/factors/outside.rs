@@ -40,3 +40,13 @@ pub enum Served {
     /// That of the Python package `websockets`.
     Websockets,
 }
+
+impl Served {
+    /// The name in plans and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pushbench => "pushbench",
+            Self::Websockets => "websockets",
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -233,7 +233,7 @@ struct Answer {
 async fn until_it_answers(
     child: &mut Tethered,
     address: SocketAddr,
-    log: &PathBuf,
+    log: &Path,
 ) -> Result<Answer, OutsideError> {
     let mut found = String::new();
     for _ in 0..LOOKS {

@@ -21,6 +21,9 @@ use crate::tethered::Tethered;
 
 const NAME: &str = "nginx";
 
+/// In the task's directory.
+const LOG: &str = "nginx.log";
+
 /// nginx has no port 0: one that was free is written into its configuration, and somebody else may have taken it
 /// before nginx does. That happens once in a great while, and not five times in a row.
 const ATTEMPTS: u32 = 5;
@@ -89,7 +92,9 @@ impl Nginx {
     pub async fn start(task: &Task<'_>) -> Result<Self, OutsideError> {
         let mut attempt = 1;
         loop {
-            match Self::attempt(task).await {
+            let log = task.directory.join(LOG);
+            let address = free().map_err(cannot(NAME, "find a free port", log))?;
+            match Self::start_at(address, task).await {
                 Err(OutsideError::Failed { said, .. })
                     if attempt < ATTEMPTS && said.contains("bind()") =>
                 {
@@ -100,10 +105,9 @@ impl Nginx {
         }
     }
 
-    async fn attempt(task: &Task<'_>) -> Result<Self, OutsideError> {
-        let log = task.directory.join("nginx.log");
+    async fn start_at(address: SocketAddr, task: &Task<'_>) -> Result<Self, OutsideError> {
+        let log = task.directory.join(LOG);
         let cannot = |attempt| cannot(NAME, attempt, log.clone());
-        let address = free().map_err(cannot("find a free port"))?;
         let conf = task.directory.join("nginx.conf");
         fs::write(&conf, configuration(task, address))
             .map_err(cannot("write its configuration"))?;
@@ -307,6 +311,28 @@ mod tests {
         assert!(!usual.contains("proxy_buffering"), "nginx's own default");
         assert!(of(Proxy::NginxUnbuffered).contains("proxy_buffering off;"));
         assert!(of(Proxy::NginxBuffering).contains("proxy_ignore_headers X-Accel-Buffering;"));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_somebody_else_took_is_known_by_what_it_says() {
+        if let Err(missing) = present(Proxy::Nginx) {
+            return eprintln!("not tested: {missing}");
+        }
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let task = Task {
+            level: Proxy::Nginx,
+            server: SocketAddr::from((Ipv4Addr::LOCALHOST, 2)),
+            connections: 10,
+            cores: &[],
+            directory: directory.path(),
+        };
+        let failed = Nginx::start_at(taken.local_addr().unwrap(), &task).await;
+        let failed = failed.unwrap_err().to_string();
+        assert!(
+            failed.contains("ended with") && failed.contains("bind()"),
+            "{failed}"
+        );
     }
 
     #[test]

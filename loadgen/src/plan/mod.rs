@@ -6,6 +6,7 @@ mod described;
 mod file;
 pub mod looks;
 mod order;
+mod published;
 mod screen;
 mod table;
 

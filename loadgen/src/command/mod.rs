@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod calibrate;
+pub mod claims;
 pub mod compare;
 pub mod completions;
 pub mod doctor;
@@ -45,6 +46,7 @@ enum Command {
     Serve(serve::Serve),
     Report(report::Report),
     Compare(compare::Compare),
+    Claims(claims::Claims),
     Tail(tail::Tail),
     Completions(completions::Completions),
     /// Keep a core busy for a calibration: driven through standard input and output
@@ -68,6 +70,7 @@ impl Pushbench {
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
             Command::Compare(args) => compare::run(&args),
+            Command::Claims(args) => claims::run(&args),
             Command::Tail(args) => single_threaded()?.block_on(tail::run(args)),
             Command::Completions(args) => completions::run(&args),
             Command::Neighbour => neighbour::run(),

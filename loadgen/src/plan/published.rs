@@ -225,9 +225,8 @@ pub fn claims_batches() -> Plan {
 /// The highest rate, also with a write for each message, where the server is the limit and not the load
 /// generator; and coalescing at a rate above a model's: about seven minutes.
 pub fn claims_limit() -> Plan {
-    let each = |label: &str, transport| {
-        with(label, transport, |factors| factors.flush = Flush::Each)
-    };
+    let each =
+        |label: &str, transport| with(label, transport, |factors| factors.flush = Flush::Each);
     let arms = vec![
         arm(SSE, Transport::SseH1, None),
         arm(WS, Transport::WsH1, None),
@@ -300,7 +299,12 @@ mod tests {
     fn none_takes_longer_than_twenty_minutes_nor_all_longer_than_thirty() {
         let plans = [claims(), claims_batches(), claims_limit(), claims_deflate()];
         for plan in &plans {
-            assert!(plan.seconds() <= 1_200.0, "{} {}", plan.name, plan.seconds());
+            assert!(
+                plan.seconds() <= 1_200.0,
+                "{} {}",
+                plan.name,
+                plan.seconds()
+            );
         }
         let all: f64 = plans.iter().map(Plan::seconds).sum();
         assert!((600.0..=1_800.0).contains(&all), "{all}");

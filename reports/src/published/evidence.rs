@@ -77,15 +77,11 @@ pub fn find<'a>(runs: &'a [Placed], ask: &Ask) -> Option<Found<'a>> {
 
 fn found<'a>(placed: &'a Placed, ask: &Ask) -> Option<Found<'a>> {
     let plan = &placed.run.manifest.plan;
-    let experiment = plan.experiments.iter().find(|own| {
-        let asked = own.name == ask.experiment && own.screen.is_none();
-        asked && ask.within.iter().all(|bound| meets(own, bound))
-    })?;
-    let of = arm(plan, experiment, &ask.of)?;
-    let against = match &ask.against {
-        Some(side) => Some((side, arm(plan, experiment, side)?)),
-        None => None,
-    };
+    let Asked {
+        experiment,
+        of,
+        against,
+    } = asked(plan, ask)?;
     let trials = Trials::new(&placed.run.records);
     let readings = trials.readings(&experiment.name, ask.of.metric, of);
     let pairs: Vec<Pair> = match against {
@@ -132,6 +128,33 @@ fn found<'a>(placed: &'a Placed, ask: &Ask) -> Option<Found<'a>> {
         value: estimate.value,
         interval: estimate.interval?,
         level,
+    })
+}
+
+/// The part of a plan that a figure comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Asked<'a> {
+    /// With the workload that is asked for.
+    pub experiment: &'a Experiment,
+    /// Label of the one side.
+    pub of: &'a str,
+    /// The other, with its label.
+    pub against: Option<(Side, &'a str)>,
+}
+
+/// Where a plan would yield the figure; nothing where it does not have its arms or its workload.
+pub fn asked<'a>(plan: &'a Plan, ask: &Ask) -> Option<Asked<'a>> {
+    let experiment = plan.experiments.iter().find(|own| {
+        let asked = own.name == ask.experiment && own.screen.is_none();
+        asked && ask.within.iter().all(|bound| meets(own, bound))
+    })?;
+    Some(Asked {
+        experiment,
+        of: arm(plan, experiment, &ask.of)?,
+        against: match ask.against {
+            Some(side) => Some((side, arm(plan, experiment, &side)?)),
+            None => None,
+        },
     })
 }
 

@@ -1,7 +1,7 @@
 //! The claims about memory.
 
 use super::claim::{Ask, Carried, Claim, Expected, Judging, Part, Scale, Side, Unit, Words, words};
-use super::sides::{MEMORY_MARGIN, of};
+use super::sides::{MEMORY_MARGIN, UNRECORDED, of};
 
 const IDLE: &str = "user_bytes_per_idle_connection";
 
@@ -85,7 +85,10 @@ pub fn sse_is_lighter() -> Claim {
             "A connection takes less memory on SSE than on WebSocket",
             "每条连接的内存，SSE 比 WebSocket 少",
         ),
-        source: words("a benchmark of axum servers", "一份 axum 服务器的基准测试"),
+        source: words(
+            "Ark Protocol's benchmark, as rexai.top reports it (“WebSocket vs SSE Benchmark”)",
+            "Ark Protocol 的基准测试，转引自 rexai.top（“WebSocket vs SSE Benchmark”）",
+        ),
         figure: words(
             "31 KB on SSE, 52 KB on WebSocket: 1.68 times",
             "SSE 31 KB，WebSocket 52 KB，即 1.68 倍",
@@ -104,7 +107,7 @@ pub fn websocket_is_lighter() -> Claim {
             "A connection takes less memory on WebSocket than on SSE",
             "每条连接的内存，WebSocket 比 SSE 少",
         ),
-        source: words("a benchmark of Rust servers", "一份 Rust 服务器的基准测试"),
+        source: UNRECORDED,
         figure: words(
             "about 13 KiB on WebSocket, 32 KiB on SSE: 0.41 times",
             "WebSocket 约 13 KiB，SSE 约 32 KiB，即 0.41 倍",
@@ -124,8 +127,8 @@ pub fn it_is_the_read_buffer() -> Claim {
             "WebSocket 连接的内存就是库的读缓冲区",
         ),
         source: words(
-            "an issue about axum's WebSocket",
-            "一则关于 axum WebSocket 的 issue",
+            "axum, pull request 3178, 2025",
+            "axum 的 pull request 3178，2025 年",
         ),
         figure: words(
             "10,000 connections take 1.3 GB with the default of 128 KiB and 40 MB with 1 KiB: 126 KB a connection",
@@ -186,8 +189,8 @@ pub fn it_is_the_compression() -> Claim {
             "WebSocket 连接的内存大半是 permessage-deflate 占的",
         ),
         source: words(
-            "the documentation of Python's `websockets`",
-            "Python 库 `websockets` 的文档",
+            "the documentation of Python's `websockets`, “Memory and buffers”",
+            "Python 库 `websockets` 的文档“Memory and buffers”",
         ),
         figure: words(
             "64 KiB a connection with compression, 14 KiB without: 4.6 times",

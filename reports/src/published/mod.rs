@@ -6,6 +6,7 @@
 mod articles;
 mod book;
 pub mod claim;
+mod elsewhere;
 pub mod evidence;
 pub mod judged;
 mod memory;
@@ -89,10 +90,10 @@ pub fn claims() -> Vec<Claim> {
         time::nodelay(),
         time::nginx_buffers(),
         time::a_gateway(),
-        time::openai_websocket(),
+        elsewhere::openai_websocket(),
         time::warm_is_as_fast(),
         time::the_penalty_is_the_connection(),
-        time::loss(),
+        elsewhere::loss(),
         volume::coalescing(),
         volume::brotli(),
         memory::it_is_the_compression(),

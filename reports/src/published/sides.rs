@@ -1,6 +1,12 @@
 //! The arms and bounds that several claims ask for, each named once.
 
-use super::claim::{Side, Within};
+use super::claim::{Side, Within, Words, words};
+
+/// Where the project has noted a figure and not its place.
+pub const UNRECORDED: Words = words(
+    "published; the place is not recorded",
+    "公开发表过，出处没有记录",
+);
 
 /// SSE, tuned.
 pub const fn sse(metric: &'static str) -> Side {
@@ -34,7 +40,7 @@ pub const fn within(setting: &'static str, least: f64, most: f64) -> Within {
     }
 }
 
-/// Half of the margin of memory, 5 %, on either side of 1 would be noise: this is the margin itself.
+/// The margin of memory, 5 %.
 pub const MEMORY_MARGIN: f64 = 1.05;
 
 /// The margin of CPU and rates, 10 %.

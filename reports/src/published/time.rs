@@ -1,9 +1,10 @@
 //! The claims about time: stalls, buffering, warm and cold connections, loss.
 
 use super::claim::{Ask, Carried, Claim, Expected, Judging, Part, Scale, Side, Unit, Words, words};
-use super::sides::{FIRST_TOKEN_MARGIN_MS, HALF, TOKEN_MARGIN_MS, of, sse, ws};
+use super::sides::{FIRST_TOKEN_MARGIN_MS, HALF, TOKEN_MARGIN_MS, UNRECORDED, of, sse, ws};
 
 const COLD: &str = "ttft_cold_ms_p50";
+const WARM: &str = "ttft_warm_ms_p50";
 const TOKEN: &str = "token_latency_ms_p50";
 const WARM_START: &str = "warm_start_ms_p50";
 const TRIPS_COLD: &str = "round_trips_cold";
@@ -54,12 +55,18 @@ pub fn nodelay() -> Claim {
             "Without TCP_NODELAY tokens and first tokens stall",
             "不设 TCP_NODELAY，首个 token 和后续 token 都会卡顿",
         ),
-        source: words("a report of an LLM gateway", "一份 LLM 网关的报告"),
+        source: words(
+            "pegainfer, pull request 23, 2026, for the first token; where the p50 was published is not recorded",
+            "首个 token 出自 pegainfer 的 pull request 23，2026 年；p50 的出处没有记录",
+        ),
         figure: words(
             "p50 45 ms instead of 9, first token 41.9 ms instead of 11.9: 36 and 30 ms more",
             "p50 从 9 ms 变为 45 ms，首个 token 从 11.9 ms 变为 41.9 ms，即多 36 ms 和 30 ms",
         ),
-        conditions: words("transport not published", "没有说明用的是哪种传输方式"),
+        conditions: words(
+            "axum, SSE, answers of one token over a connection that is kept",
+            "axum，SSE，连接复用，每个回答一个 token",
+        ),
         remark: words(
             "A stall is Nagle's algorithm holding a small segment back until the one before it is acknowledged, which \
              Linux delays by 40 ms and more. What stalls is therefore what is sent behind something that is not \
@@ -75,30 +82,51 @@ pub fn nodelay() -> Claim {
             parts: vec![
                 without(
                     words(
-                        "first token on a new connection, SSE, without TCP_NODELAY against with it",
-                        "新连接上的首个 token，SSE，不设减去设置 TCP_NODELAY",
+                        "first token on a new connection, SSE, as all of these without TCP_NODELAY minus with it",
+                        "新连接上的首个 token，SSE（以下均为不设减去设置 TCP_NODELAY）",
                     ),
                     "sse-h1",
                     COLD,
                     FIRST_TOKEN_MARGIN_MS,
                 ),
                 without(
-                    words("the same on WebSocket", "同上，WebSocket"),
+                    words(
+                        "first token on a new connection, WebSocket",
+                        "新连接上的首个 token，WebSocket",
+                    ),
                     "ws-h1",
                     COLD,
                     FIRST_TOKEN_MARGIN_MS,
                 ),
                 without(
                     words(
-                        "latency of a token, median, SSE, without against with",
-                        "token 延迟中位数，SSE，不设减去设置",
+                        "first token on an open connection, SSE",
+                        "已建连接上的首个 token，SSE",
                     ),
+                    "sse-h1",
+                    WARM,
+                    FIRST_TOKEN_MARGIN_MS,
+                ),
+                without(
+                    words(
+                        "first token on an open connection, WebSocket",
+                        "已建连接上的首个 token，WebSocket",
+                    ),
+                    "ws-h1",
+                    WARM,
+                    FIRST_TOKEN_MARGIN_MS,
+                ),
+                without(
+                    words("latency of a token, median, SSE", "token 延迟中位数，SSE"),
                     "sse-h1",
                     TOKEN,
                     TOKEN_MARGIN_MS,
                 ),
                 without(
-                    words("the same on WebSocket", "同上，WebSocket"),
+                    words(
+                        "latency of a token, median, WebSocket",
+                        "token 延迟中位数，WebSocket",
+                    ),
                     "ws-h1",
                     TOKEN,
                     TOKEN_MARGIN_MS,
@@ -132,7 +160,7 @@ pub fn nginx_buffers() -> Claim {
             "A proxy that buffers delays the first token and lets the others come in bursts",
             "会缓冲的代理推迟首个 token，其余 token 则成批到达",
         ),
-        source: words("a field report on nginx", "一份关于 nginx 的实地报告"),
+        source: UNRECORDED,
         figure: words(
             "first token 22 → 287 ms, from one token to the next 5.5 → 1.6 ms",
             "首个 token 22 → 287 ms，token 间隔 5.5 → 1.6 ms",
@@ -188,7 +216,7 @@ pub fn warm_is_as_fast() -> Claim {
             "A warm WebSocket is no faster than a warm HTTPS stream",
             "已建好的 WebSocket 不比已建好的 HTTPS 流快",
         ),
-        source: words("a comparison of LLM clients", "一份 LLM 客户端的比较"),
+        source: UNRECORDED,
         figure: words("no difference", "没有差别"),
         conditions: words("TLS, connections kept open", "TLS，连接保持打开"),
         remark: words(
@@ -235,11 +263,11 @@ pub fn the_penalty_is_the_connection() -> Claim {
             "A first token that is late on SSE is late by a new connection, not by SSE",
             "SSE 首个 token 偏慢，慢在新建连接，而不在 SSE 本身",
         ),
-        source: words(
-            "an issue about an LLM client that did not read streams to their end, so that no connection was kept",
-            "一则 issue：某 LLM 客户端没有把流读到结尾，因此连接无法复用",
+        source: UNRECORDED,
+        figure: words(
+            "a penalty of 400 ms, by a client that did not read streams to their end",
+            "慢 400 ms，原因是客户端没有把流读到结尾",
         ),
-        figure: words("a penalty of 400 ms", "慢 400 ms"),
         conditions: words("HTTPS, over the internet", "HTTPS，公网"),
         remark: words(
             "An HTTP/1.1 connection whose response was not read to the end cannot carry another request (RFC 9112, \
@@ -305,24 +333,26 @@ pub fn a_gateway() -> Claim {
             "网关改用 WebSocket 代替 SSE 后全面变好",
         ),
         source: words(
-            "the measurements of an LLM gateway",
-            "某 LLM 网关自己的测量",
+            "smg, pull request 1770, 2026",
+            "smg 的 pull request 1770，2026 年",
         ),
         figure: words(
             "first token p50 −28 to −41 %, inter-token p99 −22 to −48 %, CPU −17 to −21 %, throughput ±2 %",
             "首个 token p50 −28% 至 −41%，token 间隔 p99 −22% 至 −48%，CPU −17% 至 −21%，吞吐 ±2%",
         ),
         conditions: words(
-            "their gateway; whether SSE kept its connections was not published",
-            "他们自己的网关；没有说明 SSE 的连接是否复用",
+            "their gateway before two engines, chains of turns; its SSE gathered tokens into bursts, its WebSocket wrote \
+             each",
+            "他们自己的网关，后接两种推理引擎，多轮对话；其 SSE 把 token 合成一批发送，WebSocket 则逐个写出",
         ),
         remark: words(
             "The first token is measured without a model's delay, which would hide the transport's share. Where the \
              gateway's SSE opened a connection for each turn, its gain is that of keeping one: that figure stands \
-             beside, and any transport has it that keeps its connection. For inter-token p99 the distance from the \
+             beside, and any transport has it that keeps its connection. Here both flush alike, where the gateway's SSE did \
+             not. For inter-token p99 the distance from the \
              schedule's gap is taken, in which the gap itself is left out.",
             "测首个 token 时去掉了模型自身的延迟，否则会盖住传输方式的影响。如果该网关的 SSE 每轮都新建连接，那么收益来自连接复用：这个数字\
-             单列在旁，任何复用连接的传输方式都能得到。token 间隔 p99 取的是与预定间隔之差，间隔本身不计入。",
+             单列在旁，任何复用连接的传输方式都能得到。这里双方的刷新策略相同，而该网关的 SSE 不是。token 间隔 p99 取的是与预定间隔之差，间隔本身不计入。",
         ),
         judging: Judging::All(vec![
             part(
@@ -384,78 +414,5 @@ pub fn a_gateway() -> Claim {
                 )
             },
         ]),
-    }
-}
-
-/// 8: OpenAI's WebSocket.
-pub fn openai_websocket() -> Claim {
-    Claim {
-        number: "8",
-        statement: words(
-            "OpenAI's WebSocket mode is faster where a turn has many tool calls",
-            "一轮对话有很多次工具调用时，OpenAI 的 WebSocket 模式更快",
-        ),
-        source: words("OpenAI's announcement", "OpenAI 的公告"),
-        figure: words(
-            "up to 40 % at 20 tool calls and more",
-            "20 次以上工具调用时最多快 40%",
-        ),
-        conditions: words("OpenAI's service, over the internet", "OpenAI 的服务，公网"),
-        remark: words(
-            "The published gain is said to come from sending only what is new.",
-            "公告说收益来自只发送新增的输入。",
-        ),
-        judging: Judging::NotHere {
-            why: words(
-                "It is about one company's service, of which a run would need an account, and about what a server keeps \
-                 between two calls, which no transport decides. Arithmetic: with 8 KB of prompt and 2 KB that each of \
-                 20 calls adds, sending all of it each time is 21 × 8 + 2 × (1 + … + 20) = 588 KB upstream, sending \
-                 what is new 8 + 20 × 2 = 48 KB, 92 % less. The 540 KB are 4.3 s at 1 Mbit/s, 0.43 s at 10, 0.043 s at \
-                 100: 40 % of a turn of 11 s, 1.1 s or 0.11 s. It would take a duplex workload with tool calls and a \
-                 server that reads the whole input again.",
-                "它说的是某一家公司的服务，要测就得有账号；而且取决于服务器在两次调用之间保留什么，这不是传输方式决定的。算术：提示词 8 KB，\
-                 20 次调用每次新增 2 KB，每次都发全部内容，上行共 21 × 8 + 2 × (1 + … + 20) = 588 KB；只发新增内容，共 8 + 20 × 2 = \
-                 48 KB，少 92%。相差的 540 KB 在 1 Mbit/s 上是 4.3 s，10 Mbit/s 是 0.43 s，100 Mbit/s 是 0.043 s，分别是 11 s、1.1 s、0.11 s \
-                 的一轮对话的 40%。要测它，需要带工具调用的双工负载，以及一个每次都重读全部输入的服务器。",
-            ),
-        },
-    }
-}
-
-/// 11: loss.
-pub fn loss() -> Claim {
-    Claim {
-        number: "11",
-        statement: words(
-            "At a model's pace, packet loss hardly moves the first token",
-            "按模型的节奏推送时，丢包几乎不影响首个 token",
-        ),
-        source: words(
-            "a measurement over an emulated link",
-            "一份在模拟链路上的测量",
-        ),
-        figure: words(
-            "at most 1 ms at 5 % loss and about 29 tokens a second",
-            "丢包 5%、每秒约 29 个 token 时不超过 1 ms",
-        ),
-        conditions: words("a link that loses 5 % of its packets", "丢包率 5% 的链路"),
-        remark: words(
-            "Which quantile of the first token was meant was not published.",
-            "没有说明指的是首个 token 的哪个分位数。",
-        ),
-        judging: Judging::NotHere {
-            why: words(
-                "There is no lossy link between server and generator here: loopback loses nothing, and the kernel has no \
-                 emulator. Arithmetic: the packets of an ask, its answer's head and its first token are about three, of \
-                 which none is lost in 0.95³ = 86 % of the turns, so that the median cannot move. In the other 14 % a \
-                 packet is sent again after at least 200 ms (TCP's least timeout on Linux), less where others follow \
-                 it, so that the mean moves by 28 ms and more. So it would be right of a median and wrong of a mean. \
-                 It would take a link with loss, such as a TUN device, and the p90 beside the median.",
-                "这里的服务器与负载发生器之间没有会丢包的链路：环回接口不丢包，内核也没有网络模拟模块。算术：一次请求、响应头和首个 token \
-                 大约是三个包，三个都不丢的概率是 0.95³ = 86%，所以中位数不会变。其余 14% 的对话里，丢失的包至少过 200 ms 才重传（Linux 上 \
-                 TCP 超时的下限；后面还有包时会早一些），平均值因此至少增加 28 ms。也就是说，这个说法对中位数成立，对平均值不成立。要测它，\
-                 需要会丢包的链路（例如 TUN 设备），并且除中位数外还看 p90。",
-            ),
-        },
     }
 }

@@ -53,7 +53,8 @@ fn lines(verdicts: &Verdicts, language: Language) -> String {
         let (number, verdict) = (claim.number, in_words(claim, language));
         let statement = language.of(claim.statement.en, claim.statement.zh);
         let sentence = claim.sentence.of(language);
-        format!("{number:>2}  {statement}\n    {verdict}. {sentence}\n")
+        let end = language.of(". ", "。");
+        format!("{number:>2}  {statement}\n    {verdict}{end}{sentence}\n")
     });
     lines.collect()
 }

@@ -290,7 +290,58 @@ fn alone(name: &str, experiment: Experiment, baseline: String, arms: Vec<Arm>) -
 
 #[cfg(test)]
 mod tests {
+    use pushbench_reports::{
+        published::{
+            claim::Ask,
+            claims as published_claims,
+            evidence::{USUAL, asked},
+        },
+        record::Facts,
+    };
+
     use super::*;
+    use crate::plan::BUILT_IN;
+
+    /// Figures that records have and no effect is made of.
+    const BESIDE_THE_METRICS: [&str; 2] = ["messages_a_write", "delivered_per_second"];
+
+    #[test]
+    fn the_usual_levels_that_claims_are_judged_at_are_the_tuned_ones() {
+        for (name, level) in Factors::default().levels() {
+            assert!(USUAL.contains(&(name, level.as_str())), "{name} {level}");
+        }
+    }
+
+    #[test]
+    fn every_figure_that_a_claim_asks_for_is_in_the_plan_that_it_names() {
+        let claims = published_claims();
+        let parts = claims.iter().flat_map(|claim| claim.judging.parts());
+        let mut asks = 0;
+        for ask in parts.map(|part| part.ask) {
+            let named = BUILT_IN.iter().find(|built_in| built_in.name == ask.plan);
+            let plan = (named.unwrap().plan)();
+            has(&plan, &ask);
+            asks += 1;
+        }
+        assert!(asks > 30, "{asks}");
+    }
+
+    fn has(plan: &Plan, ask: &Ask) {
+        let described = plan.manifest(String::new(), Facts::new()).plan;
+        let Some(found) = asked(&described, ask) else {
+            panic!("{} has no {ask:?}", plan.name);
+        };
+        for side in [Some(ask.of), ask.against].into_iter().flatten() {
+            let metrics = &found.experiment.metrics;
+            assert!(
+                metrics.iter().any(|metric| metric.name == side.metric)
+                    || BESIDE_THE_METRICS.contains(&side.metric),
+                "{} has no {}",
+                ask.experiment,
+                side.metric
+            );
+        }
+    }
 
     #[test]
     fn none_takes_longer_than_twenty_minutes_nor_all_longer_than_thirty() {

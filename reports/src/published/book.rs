@@ -52,19 +52,19 @@ fn opening(verdicts: &Verdicts, language: Language) -> String {
 fn overview(verdicts: &Verdicts, language: Language) -> String {
     let mut out = language
         .of(
-            "| | Claim | Published | Verdict |\n|---|---|---|---|\n",
-            "| | 说法 | 公开的数字 | 判定 |\n|---|---|---|---|\n",
+            "| | Claim | Verdict | Published |\n|---|---|---|---|\n",
+            "| | 说法 | 判定 | 公开的数字 |\n|---|---|---|---|\n",
         )
         .to_owned();
     for claim in &verdicts.claims {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "| {} | {} | {} | **{}** |",
+            "| {} | {} | **{}** | {} |",
             claim.number,
             text(language.of(claim.statement.en, claim.statement.zh)),
-            text(language.of(claim.published.en, claim.published.zh)),
             text(&verdict(claim, language)),
+            text(language.of(claim.published.en, claim.published.zh)),
         );
     }
     out

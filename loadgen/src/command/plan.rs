@@ -70,6 +70,23 @@ pub fn load(name: &str) -> anyhow::Result<Plan> {
     Ok(plan)
 }
 
+/// That the programs which the arms taking part need, and which others wrote, are installed.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub fn equipped(plan: &Plan) -> anyhow::Result<()> {
+    for arm in &plan.arms {
+        let mut entries = plan.experiments.iter();
+        if entries.any(|entry| entry.arms.contains(&arm.label)) {
+            outside::present(&arm.factors).with_context(|| {
+                let (label, name) = (&arm.label, &plan.name);
+                format!("the arm `{label}` of {name} cannot be run")
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn listing(plan: &Plan) -> String {
     let mut text = String::new();
     let trials = plan.trials();

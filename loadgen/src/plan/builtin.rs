@@ -77,9 +77,9 @@ pub const BUILT_IN: [BuiltIn; 8] = [
         plan: published::claims_limit,
     },
     BuiltIn {
-        name: "claims-deflate",
-        what: "the same for the memory that compression takes on a WebSocket",
-        plan: published::claims_deflate,
+        name: "claims-outside",
+        what: "the same for nginx before a stream and for Python's websockets, which must be installed",
+        plan: published::claims_outside,
     },
 ];
 

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use pushbench_server::contract::{
-    factors::{Coding, Compression, Factors, Flush, HttpStack, WsLibrary},
+    factors::{Coding, Compression, Factors, Flush, HttpStack, Proxy, Served, WsLibrary},
     message::Envelope,
     transport::Transport,
 };
@@ -39,6 +39,12 @@ const REPEATED_BYTES: NonZeroU32 = const { NonZeroU32::new(16_384).unwrap() };
 
 /// Level of brotli that servers which compress on the fly use: above it the time grows faster than the gain.
 const BROTLI: Compression = Compression::Coding(Coding::Br, 5);
+
+/// As Python's `websockets` compresses by itself.
+const DEFLATE: Compression = Compression::Deflate {
+    window_bits: 12,
+    takeover: true,
+};
 
 /// How long the published coalescing waits.
 const COALESCING: Flush = Flush::Millis(const { NonZeroU32::new(50).unwrap() });
@@ -247,34 +253,52 @@ pub fn claims_limit() -> Plan {
     )
 }
 
-/// What permessage-deflate costs in memory: about a minute.
-pub fn claims_deflate() -> Plan {
-    let yawc = |label: &str, compression| {
+/// What needs programs that others wrote: nginx before a stream, and the memory of Python's `websockets` beside a
+/// second library of our own server, with compression and without: about three minutes.
+pub fn claims_outside() -> Plan {
+    let baseline = arm(SSE, Transport::SseH1, None);
+    let control = arm(CONTROL, Transport::SseH1, Some(SSE));
+    let proxied =
+        |label: &str, proxy| with(label, Transport::SseH1, |factors| factors.proxy = proxy);
+    let websocket = |label: &str, server, compression| {
         with(label, Transport::WsH1, |factors| {
             factors.ws_library = WsLibrary::Yawc;
+            factors.server = server;
             factors.compression = compression;
         })
     };
-    let deflate = Compression::Deflate {
-        window_bits: 15,
-        takeover: true,
-    };
-    let baseline = yawc("ws-h1 (yawc)", Compression::Off);
-    let arms = vec![
-        baseline.clone(),
-        yawc("ws-h1 (yawc, deflate)", deflate),
-        control(&baseline),
+    let everyone = [baseline, control];
+    let behind = [
+        proxied("sse-h1 (nginx)", Proxy::Nginx),
+        proxied("sse-h1 (nginx, unbuffered)", Proxy::NginxUnbuffered),
+        proxied("sse-h1 (nginx, buffering)", Proxy::NginxBuffering),
     ];
+    let compressed = [
+        websocket("ws-h1 (yawc)", Served::Pushbench, Compression::Off),
+        websocket("ws-h1 (yawc, deflate)", Served::Pushbench, DEFLATE),
+        websocket("ws-h1 (websockets)", Served::Websockets, Compression::Off),
+        websocket("ws-h1 (websockets, deflate)", Served::Websockets, DEFLATE),
+    ];
+    let latency = latency::Settings {
+        // A proxy that holds back an answer's beginning for seconds does so in steps that take a while to even out.
+        warm_up_max_s: seconds(15.0),
+        window_s: seconds(4.0),
+        ..Default::default()
+    };
     let memory = memory::Settings {
         connections: rungs([500, 1_000, 1_500, 2_000]),
         ..Default::default()
     };
-    alone(
-        "claims-deflate",
-        Experiment::Memory(memory),
-        baseline.label,
-        arms,
-    )
+    let of = |others: &[Arm]| [&everyone, others].concat();
+    Plan {
+        name: "claims-outside".to_owned(),
+        experiments: vec![
+            entry(Experiment::Latency(latency), &labels(&of(&behind))),
+            entry(Experiment::Memory(memory), &labels(&of(&compressed))),
+        ],
+        arms: of(&[&behind[..], &compressed[..]].concat()),
+        ..empty()
+    }
 }
 
 /// A plan of one experiment in which every arm takes part.
@@ -303,7 +327,11 @@ mod tests {
     use crate::plan::BUILT_IN;
 
     /// Figures that records have and no effect is made of.
-    const BESIDE_THE_METRICS: [&str; 2] = ["messages_a_write", "delivered_per_second"];
+    const BESIDE_THE_METRICS: [&str; 3] = [
+        "messages_a_write",
+        "delivered_per_second",
+        "inter_token_ms_p99",
+    ];
 
     #[test]
     fn the_usual_levels_that_claims_are_judged_at_are_the_tuned_ones() {
@@ -345,7 +373,7 @@ mod tests {
 
     #[test]
     fn none_takes_longer_than_twenty_minutes_nor_all_longer_than_thirty() {
-        let plans = [claims(), claims_batches(), claims_limit(), claims_deflate()];
+        let plans = [claims(), claims_batches(), claims_limit(), claims_outside()];
         for plan in &plans {
             assert!(
                 plan.seconds() <= 1_200.0,
@@ -360,7 +388,7 @@ mod tests {
 
     #[test]
     fn every_arm_can_be_measured_and_every_experiment_has_its_control() {
-        for plan in [claims(), claims_batches(), claims_limit(), claims_deflate()] {
+        for plan in [claims(), claims_batches(), claims_limit(), claims_outside()] {
             for entry in &plan.experiments {
                 let arms = || {
                     let arms = plan.arms.iter();

@@ -91,7 +91,8 @@ fn bad_plan_files_are_refused_with_file_line_and_remedy() {
 fn a_plan_that_is_not_there_or_no_text_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     assert!(
-        refusal(temp.path(), &["plan", "slow"]).contains("use quick, full, transports, screen or")
+        refusal(temp.path(), &["plan", "slow"])
+            .contains("use quick, full, transports, screen, claims, ")
     );
     assert!(refusal(temp.path(), &["plan", "slow.toml"]).contains("slow.toml"));
     fs::write(temp.path().join("bytes.toml"), [0xff, 0xfe]).unwrap();

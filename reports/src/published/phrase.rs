@@ -39,7 +39,7 @@ pub fn figure(found: &Found<'_>, scale: Scale, unit: Unit, language: Language) -
         Scale::Difference => ends.map(|end| signed(end, unit, language)),
         Scale::Times(_) | Scale::Per(_) => ends.map(|end| amount(end, unit, language)),
     };
-    if low == high && low == value {
+    if found.interval.low == found.interval.high {
         // Every round gave the same: counts do.
         return language
             .of(
@@ -95,7 +95,8 @@ pub fn amount(value: f64, unit: Unit, language: Language) -> String {
 /// What is expected of a figure, as a rule.
 pub fn rule(expected: Expected, scale: Scale, unit: Unit, language: Language) -> String {
     let bound = |value: f64| match scale {
-        Scale::Ratio => format!("{value:.2}"),
+        Scale::Ratio if value < 10.0 => format!("{value:.2}"),
+        Scale::Ratio => number(value),
         Scale::Difference => signed(value, unit, language),
         Scale::Times(_) | Scale::Per(_) => amount(value, unit, language),
     };

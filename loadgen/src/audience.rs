@@ -11,6 +11,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     bench::{Bench, Broken},
+    client::Connector,
     recorder::Recorder,
     server_process::ServerProcess,
     subscriber::{Crowd, Outcome, Subscriber},
@@ -33,8 +34,13 @@ pub struct Audience {
 impl Audience {
     /// Nobody yet. `reconnect` makes members come back after a cut.
     pub fn new(bench: &Bench, server: &ServerProcess, reconnect: bool) -> Self {
+        Self::of(bench, bench.connector(server), reconnect)
+    }
+
+    /// Nobody yet, of whatever server the connector leads to.
+    pub fn of(bench: &Bench, connector: Connector, reconnect: bool) -> Self {
         let template = Subscriber {
-            connector: bench.connector(server),
+            connector,
             number: None,
             resume: false,
             reconnect,
@@ -68,6 +74,12 @@ impl Audience {
         count: u32,
         resume: impl Fn(u64) -> bool,
     ) {
+        self.join(count, resume).await;
+        self.verify(bench, server, count);
+    }
+
+    /// The same without asking whether they are live.
+    pub async fn join(&mut self, count: u32, resume: impl Fn(u64) -> bool) {
         while self.joined < u64::from(count) {
             let number = self.joined;
             self.joined += 1;
@@ -85,7 +97,6 @@ impl Audience {
         }
         // Whether it was reached is asked of both ends next.
         let _ = timeout(PATIENCE, self.crowd().reaches(count as usize)).await;
-        self.verify(bench, server, count);
     }
 
     /// Opens connections and closes them again before the first reading of memory, so that what is allocated
@@ -119,6 +130,11 @@ impl Audience {
     /// is read from the counters it shares: asking for its whole account would have it encode
     /// histograms between the streams and the memory that they are held to cost.
     pub fn verify(&self, bench: &mut Bench, server: &ServerProcess, count: u32) {
+        self.hold_against(bench, server.counters().live_streams(), count);
+    }
+
+    /// The same against another count of the server's.
+    pub fn hold_against(&self, bench: &mut Bench, server: u64, count: u32) {
         if let Some(path) = self.crowd().path() {
             bench.setting("path", path);
         }
@@ -132,7 +148,7 @@ impl Audience {
         bench.weigh(&Evidence::Live {
             asked: count.into(),
             clients: self.crowd().live() as u64,
-            server: server.counters().live_streams(),
+            server,
         });
     }
 

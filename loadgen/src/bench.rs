@@ -19,6 +19,7 @@ use pushbench_server::{
     contract::{
         endpoint::Endpoint,
         event_id::EventId,
+        factors::Proxy,
         transport::{Http, Transport},
     },
     control::{Launch, Stats},
@@ -34,6 +35,7 @@ use crate::{
     arm::{Arm, Build},
     client::{Connector, Ended},
     ledger::Ledger,
+    outside::{Nginx, OutsideError, Task, Websockets},
     recorder::Recorder,
     server_process::{ServerError, ServerProcess},
     trace::Trace,
@@ -82,6 +84,9 @@ pub enum Broken {
     /// The server does not start or answer.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A program that others wrote is missing, or does not start or answer.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// A connection that every trial needs could not be had.
     #[error("cannot connect {transport} to {server}: {source}")]
     Connect {
@@ -229,7 +234,8 @@ impl Bench {
             Build::Own => &self.site.server_binary,
             Build::Other { binary, .. } => binary,
         };
-        let server = ServerProcess::start(binary, &launch, self.scratch.path()).await?;
+        let mut server = ServerProcess::start(binary, &launch, self.scratch.path()).await?;
+        self.put_between(&mut server, connections).await?;
         self.setting("transport", self.arm.transport.name());
         self.setting("server_cores", format!("{:?}", server.cores()));
         self.setting(
@@ -242,7 +248,55 @@ impl Bench {
     /// What the arm's clients connect to this server with.
     pub fn connector(&self, server: &ServerProcess) -> Connector {
         let factors = self.arm.factors.clone();
-        Connector::new(self.arm.transport, factors, server.endpoint().clone())
+        Connector::new(self.arm.transport, factors, server.entrance())
+    }
+
+    /// Starts the proxy that the arm has in front of its server, if it has one, on the server's cores.
+    async fn put_between(
+        &mut self,
+        server: &mut ServerProcess,
+        connections: u32,
+    ) -> Result<(), Broken> {
+        let level = self.arm.factors.proxy;
+        if level == Proxy::None {
+            return Ok(());
+        }
+        let task = Task {
+            level,
+            server: server.endpoint().http,
+            connections,
+            cores: &self.site.server_cores,
+            directory: self.scratch.path(),
+        };
+        let front = Nginx::start(&task).await?;
+        for (name, value) in front.settings() {
+            self.setting(name, value);
+        }
+        server.put_behind(front);
+        Ok(())
+    }
+
+    /// Starts the server of the Python package `websockets` in place of ours, and what the arm's clients connect
+    /// to it with.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_websockets(&mut self) -> Result<(Websockets, Connector), Broken> {
+        let factors = self.arm.factors.clone();
+        let (cores, directory) = (&self.site.server_cores, self.scratch.path());
+        let server = Websockets::start(factors.compression, cores, directory).await?;
+        self.setting("transport", self.arm.transport.name());
+        for (name, value) in server.settings() {
+            self.setting(name, value);
+        }
+        let endpoint = Endpoint::from(server.address());
+        let connector = Connector::new(self.arm.transport, factors, endpoint);
+        Ok((server, connector))
+    }
+
+    /// Says something of the trial that figures do not.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.record.notes.push(note.into());
     }
 
     /// The last feed message of a server, dead or alive.

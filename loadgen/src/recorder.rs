@@ -13,6 +13,8 @@ pub struct Recorder {
     pub service: Histogram<u64>,
     /// How far the gap between two tokens was from the schedule's, without its sign.
     pub deviation: Histogram<u64>,
+    /// The gap between two tokens as it was: inter-token latency.
+    pub inter_token: Histogram<u64>,
     /// Messages received in the window.
     pub received: u64,
     /// Messages whose stamps lie in the future: the clock, or a stamp, is wrong.
@@ -31,6 +33,7 @@ impl Recorder {
             latency: histogram(),
             service: histogram(),
             deviation: histogram(),
+            inter_token: histogram(),
             received: 0,
             backwards: 0,
         }
@@ -63,6 +66,7 @@ impl Recorder {
             let planned = scheduled_at.abs_diff(scheduled_before);
             let actual = received_at.abs_diff(received_before);
             self.deviation.saturating_record(actual.abs_diff(planned));
+            self.inter_token.saturating_record(actual);
         }
     }
 }
@@ -111,6 +115,10 @@ mod tests {
         assert_eq!(
             (recorder.deviation.max(), recorder.deviation.min()),
             (400, 90)
+        );
+        assert_eq!(
+            (recorder.inter_token.max(), recorder.inter_token.min()),
+            (600, 10)
         );
     }
 

@@ -6,7 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pushbench_server::{
@@ -18,9 +18,11 @@ use pushbench_server::{
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout},
+    process::{ChildStdin, ChildStdout},
     time::timeout,
 };
+
+use crate::{outside::Nginx, tethered::Tethered};
 
 /// How long a server may take to start or to answer a command: far above what either needs, so that
 /// only a server that hangs meets it.
@@ -37,6 +39,8 @@ pub struct ServerProcess {
     pid: u32,
     ready: Ready,
     log: PathBuf,
+    /// What its clients connect to instead.
+    front: Option<Nginx>,
 }
 
 /// The server could not be started, or does not answer.
@@ -117,12 +121,31 @@ impl ServerProcess {
             pid,
             ready,
             log,
+            front: None,
         })
     }
 
-    /// Where it is reached.
+    /// Where it listens.
     pub fn endpoint(&self) -> &Endpoint {
         &self.ready.endpoint
+    }
+
+    /// Where its clients connect: to what stands in front of it, if something does.
+    pub fn entrance(&self) -> Endpoint {
+        match &self.front {
+            Some(front) => Endpoint::from(front.address()),
+            None => self.ready.endpoint.clone(),
+        }
+    }
+
+    /// Puts it behind a proxy, which ends with it.
+    pub fn put_behind(&mut self, front: Nginx) {
+        self.front = Some(front);
+    }
+
+    /// The proxy that shares its cores, if there is one.
+    pub fn front(&self) -> Option<&Nginx> {
+        self.front.as_ref()
     }
 
     /// Cores it may run on, as it read them back.
@@ -260,24 +283,6 @@ impl ServerProcess {
     async fn ask(&mut self, command: &Command) -> Result<Reply, ServerError> {
         send(&mut self.commands, command).await?;
         receive(&mut self.replies, &self.log).await
-    }
-}
-
-/// A process that has ended once this is dropped: a trial that is given up leaves nobody behind.
-#[derive(Debug)]
-struct Tethered(Child);
-
-impl Drop for Tethered {
-    fn drop(&mut self) {
-        const LOOK: Duration = Duration::from_millis(1);
-        // Refused when it has ended already and been waited for.
-        if self.0.start_kill().is_err() {
-            return;
-        }
-        let killed = Instant::now();
-        while matches!(self.0.try_wait(), Ok(None)) && killed.elapsed() < PATIENCE {
-            std::thread::sleep(LOOK);
-        }
     }
 }
 

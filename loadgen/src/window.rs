@@ -8,6 +8,7 @@ use pushbench_server::{affinity, contract::clock::now_ns, control::Stats, counte
 use crate::{
     bench::{Bench, Broken},
     meter::{cpu::CpuReading, machine::Times},
+    outside::Nginx,
     read_lag::ReadLag,
     recorder::tail,
     server_process::ServerProcess,
@@ -112,6 +113,7 @@ pub struct Hindrance {
     server_wait_ns: u64,
     generator_wait_ns: u64,
     server_busy_ns: u64,
+    front_busy_ns: u64,
     generator_busy_ns: u64,
     /// Whether the two have cores of their own, and how many each.
     apart: bool,
@@ -124,6 +126,8 @@ pub struct Hindrance {
 struct Moment {
     at_ns: u64,
     server: CpuReading,
+    /// CPU time of the proxy in front of the server, which is put on its cores.
+    front_ns: u64,
     generator: CpuReading,
     server_cores: Times,
     generator_cores: Times,
@@ -146,6 +150,10 @@ impl Moment {
         Ok(Self {
             at_ns: now_ns(),
             server: read(server.pid(), "server")?,
+            front_ns: server
+                .front()
+                .map_or(Ok(0), Nginx::cpu_ns)
+                .map_err(Broken::io("read the CPU time of the proxy"))?,
             generator: read(std::process::id(), "generator")?,
             server_cores: times(server.cores(), "server")?,
             generator_cores: times(&own, "generator")?,
@@ -180,6 +188,7 @@ impl Hindrance {
             self.server_wait_ns += server.run_queue_wait_ns;
             self.generator_wait_ns += generator.run_queue_wait_ns;
             self.server_busy_ns += server.busy_ns;
+            self.front_busy_ns += now.front_ns.saturating_sub(begun.front_ns);
             self.generator_busy_ns += generator.busy_ns;
             (self.apart, self.cores) = (now.apart, now.cores);
             self.server_cores += now.server_cores.since(begun.server_cores);
@@ -204,7 +213,13 @@ impl Hindrance {
         bench.metric("server_run_queue_wait", server);
         bench.metric("generator_run_queue_wait", generator);
         bench.metric("steal", steal);
+        if self.front_busy_ns > 0 {
+            bench.metric("proxy_load", share(self.front_busy_ns));
+        }
         bench.metric("generator_load", load);
+        // While its own proxy ran on its core it waited for that, which is part of the arm; who else did is among
+        // the others.
+        let server = share(self.server_wait_ns.saturating_sub(self.front_busy_ns));
         for (whose, share) in [(Process::Server, server), (Process::Generator, generator)] {
             bench.weigh(&Evidence::RunQueueWait { whose, share });
         }
@@ -222,10 +237,12 @@ impl Hindrance {
 
     /// Shares of the server's and of the generator's cores that somebody else used.
     fn others(&self) -> [f64; 2] {
+        // What we put there ourselves is nobody else.
+        let behind_ns = self.server_busy_ns + self.front_busy_ns;
         let (server_ns, generator_ns) = if self.apart {
-            (self.server_busy_ns, self.generator_busy_ns)
+            (behind_ns, self.generator_busy_ns)
         } else {
-            let both_ns = self.server_busy_ns + self.generator_busy_ns;
+            let both_ns = behind_ns + self.generator_busy_ns;
             (both_ns, both_ns)
         };
         let share =
@@ -328,6 +345,24 @@ mod tests {
         let told = reasons(neighbour(2_000_000_000)).await;
         assert!(
             told.len() == 1 && told[0].contains("others used 20 % of the core of the server"),
+            "{told:?}"
+        );
+        let proxied = Hindrance {
+            server_wait_ns: 250_000_000,
+            front_busy_ns: 200_000_000,
+            ..neighbour(2_000_000_000)
+        };
+        // The tenth that the proxy used of the core is no stranger's, nor is what the server waited for it.
+        let told = reasons(proxied).await;
+        assert!(told.is_empty(), "{told:?}");
+        let waited = Hindrance {
+            server_wait_ns: 400_000_000,
+            front_busy_ns: 200_000_000,
+            ..neighbour(2_000_000_000)
+        };
+        let told = reasons(waited).await;
+        assert!(
+            told.len() == 1 && told[0].contains("the server waited 10 %"),
             "{told:?}"
         );
         let reasons = reasons(spoilt).await;

@@ -18,6 +18,7 @@ pub mod markdown;
 pub mod noise;
 pub mod page;
 pub mod preface;
+pub mod published;
 pub mod quantity;
 pub mod read;
 pub mod record;

@@ -3,7 +3,8 @@
 //!
 //! The one module of the project that may be unsafe. `rustix` wraps neither `TCP_INFO`, `SO_MEMINFO` nor
 //! another process's CPU clock; and a file mapping is unsafe by nature, since another process may write
-//! to it. Tokio's safe registration of a descriptor is deprecated. An allocator's trait is unsafe.
+//! to it. Tokio's safe registration of a descriptor is deprecated. An allocator's trait is unsafe, and so is
+//! what a child does before it becomes another program.
 #![allow(unsafe_code)]
 
 pub mod allocator;
@@ -12,12 +13,17 @@ use std::{
     fs::{File, OpenOptions},
     io,
     mem::{self, MaybeUninit},
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     path::Path,
+    process::Command,
     sync::atomic::AtomicU64,
 };
 
 use memmap2::MmapRaw;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// What `TCP_INFO` says of a connection (`struct tcp_info`, linux/tcp.h).
@@ -93,6 +99,15 @@ pub fn socket_memory_bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
 /// When it is not a socket that can be connected.
 pub fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
     rustix::net::connect_unspec(socket).map_err(|error| context("reset a connection", error.into()))
+}
+
+/// Has the kernel kill the child when the thread that starts it ends, however it ends: a program that others
+/// wrote does not watch a pipe of ours (PR_SET_PDEATHSIG, prctl(2)).
+pub fn end_with_parent(command: &mut Command) {
+    let ask = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec only what is async-signal-safe may be called; this is one system call,
+    // and allocates nothing.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// CPU time that all threads of a process have used, user and system, in nanoseconds.

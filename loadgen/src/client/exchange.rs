@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Ended,
+    BY_NGINX, Ended,
     buffered::Buffered,
     chunked::Piece,
     counted::{ByteStream, Counted},
@@ -199,7 +199,8 @@ impl Body {
     }
 }
 
-/// What ran, by an answer's head; `bare` where a floor says that nobody else wrote it.
+/// What ran, by an answer's head; `bare` where a floor says that nobody else wrote it, and at the end who passed
+/// it on.
 pub fn path(head: &Head) -> String {
     let Head {
         minor_version,
@@ -207,9 +208,11 @@ pub fn path(head: &Head) -> String {
         media_type,
         content_coding,
         bare,
+        by_nginx,
         ..
     } = head;
     let bare = if *bare { "bare " } else { "" };
     let path = format!("{bare}HTTP/1.{minor_version} {status} {media_type} {content_coding}");
-    path.trim_end().to_owned()
+    let passed_on = if *by_nginx { BY_NGINX } else { "" };
+    path.trim_end().to_owned() + passed_on
 }

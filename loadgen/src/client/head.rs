@@ -6,6 +6,7 @@ use pushbench_server::contract::event_id::EventId;
 use super::{
     Ended,
     chunked::{self, Malformed, Piece},
+    signed,
 };
 
 /// Largest head that is read, bytes: twice what common proxies let pass.
@@ -33,6 +34,8 @@ pub struct Head {
     pub length: usize,
     /// Whether it was written by a floor, and by nobody else.
     pub bare: bool,
+    /// Whether it was passed on by nginx, which signs it.
+    pub by_nginx: bool,
     /// The last message of a stream that was told, where the answer says it.
     pub last_event_id: Option<EventId>,
 }
@@ -77,6 +80,7 @@ impl Head {
             framing,
             length,
             bare: fields.all("server").any(|name| name == b"bare"),
+            by_nginx: fields.all("server").any(|name| !signed(name).is_empty()),
             last_event_id: fields.last_event_id(),
         }))
     }
@@ -269,6 +273,11 @@ mod tests {
         assert_eq!(read.last_event_id.unwrap().to_string(), "1-0-42");
         assert!(read.bare);
         assert!(!head(&["HTTP/1.1 200 OK", "Server: barely"]).unwrap().bare);
+        for (server, by_nginx) in [("nginx/1.22.1", true), ("nginx", true), ("unnginx", false)] {
+            let line = format!("Server: {server}");
+            let read = head(&["HTTP/1.1 200 OK", &line]).unwrap();
+            assert_eq!(read.by_nginx, by_nginx, "{server}");
+        }
         assert!(head(&["HTTP/1.1 103 Early Hints"]).unwrap().is_interim());
         assert!(
             !head(&["HTTP/1.1 101 Switching Protocols"])

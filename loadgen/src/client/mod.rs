@@ -41,7 +41,7 @@ use pushbench_server::contract::{
     ask::Ask,
     clock::now_ns,
     endpoint::Endpoint,
-    factors::{Factors, WsLibrary},
+    factors::{Factors, Proxy, WsLibrary},
     message::{Envelope, Received, decode},
     notice::Notice,
     transport::Transport,
@@ -124,17 +124,23 @@ async fn over<S: ByteStream>(target: &Target, stream: Counted<S>) -> Result<Box<
     Ok(match target.transport {
         Transport::SseH1 | Transport::FetchH1 => {
             let (manner, coding) = (target.manner(), target.coding());
-            Box::new(sse_h1::StreamH1::new(stream, server, manner, coding)?)
+            let proxy = target.factors.proxy;
+            Box::new(sse_h1::StreamH1::new(
+                stream, server, manner, coding, proxy,
+            )?)
         }
         Transport::SseH2 | Transport::FetchH2 => {
             let link = Link::own(stream, stream_h2::path(target), false).await?;
             Box::new(stream_h2::StreamH2::new(link, target)?)
         }
         Transport::WsH1 => match target.factors.ws_library {
-            WsLibrary::Tungstenite => Box::new(ws_h1::WsH1::upgrade(stream, server).await?),
+            WsLibrary::Tungstenite => {
+                let proxy = target.factors.proxy;
+                Box::new(ws_h1::WsH1::upgrade(stream, server, proxy).await?)
+            }
             WsLibrary::Yawc => {
-                let compression = target.factors.compression;
-                Box::new(ws_yawc::WsYawc::upgrade(stream, server, compression).await?)
+                let (compression, proxy) = (target.factors.compression, target.factors.proxy);
+                Box::new(ws_yawc::WsYawc::upgrade(stream, server, compression, proxy).await?)
             }
         },
         Transport::WsH2 => {
@@ -194,6 +200,32 @@ fn hold_path(named: &'static str, came: &str) -> Result<&'static str, Ended> {
         "`{named}` was asked for, and `{}` came",
         came.trim_end()
     )))
+}
+
+/// How a path ends that a proxy of ours passed on: nginx signs what it passes on (`Server`), and our server signs
+/// nothing.
+const BY_NGINX: &str = " by nginx";
+
+/// What a path has of an answer's signature, the value of `Server`.
+fn signed(signature: &[u8]) -> &'static str {
+    match signature.starts_with(b"nginx") {
+        true => BY_NGINX,
+        false => "",
+    }
+}
+
+/// The same as [`hold_path`] where a proxy may stand between: its signature must be there exactly if it does.
+fn hold_path_through(proxy: Proxy, named: &'static str, came: &str) -> Result<&'static str, Ended> {
+    if proxy == Proxy::None {
+        return hold_path(named, came);
+    }
+    match came.strip_suffix(BY_NGINX) {
+        Some(came) => hold_path(named, came),
+        None => Err(Ended::WrongPath(format!(
+            "`{named}{BY_NGINX}` was asked for, and `{}` came",
+            came.trim_end()
+        ))),
+    }
 }
 
 /// What a stream brings.

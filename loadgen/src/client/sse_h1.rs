@@ -8,7 +8,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use pushbench_server::contract::{ask::Ask, event::frame, event_id::EventId, factors::Coding};
+use pushbench_server::contract::{
+    ask::Ask,
+    event::frame,
+    event_id::EventId,
+    factors::{Coding, Proxy},
+};
 
 use super::{
     Ended, Pending, Script, Wire,
@@ -16,7 +21,7 @@ use super::{
     counted::{ByteStream, Counted},
     decoded::Decoded,
     exchange::{Exchange, path},
-    hold_path,
+    hold_path_through,
     request::{Manner, Request, Version},
 };
 
@@ -31,6 +36,8 @@ pub struct StreamH1<S> {
     /// What every answer is asked for in.
     coding: Option<Coding>,
     decoded: Decoded,
+    /// Who must have passed the answers on.
+    proxy: Proxy,
     host: String,
     path: Option<&'static str>,
 }
@@ -45,6 +52,7 @@ impl<S: ByteStream> StreamH1<S> {
         server: SocketAddr,
         manner: Manner,
         coding: Option<Coding>,
+        proxy: Proxy,
     ) -> Result<Self, Ended> {
         Ok(Self {
             exchange: Exchange::new(stream),
@@ -53,6 +61,7 @@ impl<S: ByteStream> StreamH1<S> {
             content: manner.content(),
             coding,
             decoded: Decoded::new(coding)?,
+            proxy,
             host: server.to_string(),
             path: None,
         })
@@ -67,7 +76,7 @@ impl<S: ByteStream> StreamH1<S> {
             return Err(Ended::Status(head.status));
         }
         let named = self.manner.path(Version::Http1, self.coding);
-        self.path = Some(hold_path(named, &path(&head))?);
+        self.path = Some(hold_path_through(self.proxy, named, &path(&head))?);
         self.decoded = Decoded::new(self.coding)?;
         self.content = self.manner.content();
         self.streams = true;

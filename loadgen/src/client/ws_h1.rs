@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use pushbench_server::contract::ask::Ask;
+use pushbench_server::contract::{ask::Ask, factors::Proxy};
 use tokio_tungstenite::tungstenite::{
     self, Error, Message, WebSocket,
     client::IntoClientRequest,
@@ -29,8 +29,9 @@ use tokio_tungstenite::tungstenite::{
 use super::{
     Ended, Pending, READ_BUFFER_BYTES, Script, Wire,
     counted::{ByteStream, Counted, RoundTrips},
-    hold_path,
+    hold_path, hold_path_through,
     polled::Polled,
+    signed,
 };
 
 /// What the transport names.
@@ -48,13 +49,17 @@ pub struct WsH1<S> {
 
 impl<S: ByteStream> WsH1<S> {
     /// Upgrades an open connection.
-    pub async fn upgrade(stream: Counted<S>, server: SocketAddr) -> Result<Self, Ended> {
+    pub async fn upgrade(
+        stream: Counted<S>,
+        server: SocketAddr,
+        proxy: Proxy,
+    ) -> Result<Self, Ended> {
         let trips = stream.trips();
         let (socket, response) = shake_hands(stream, server).await.map_err(not_upgraded)?;
         Ok(Self {
             socket,
             trips,
-            path: hold_path(PATH, &path(&response))?,
+            path: hold_path_through(proxy, PATH, &path(&response))?,
         })
     }
 }
@@ -130,6 +135,11 @@ fn path<B>(response: &hyper::Response<B>) -> String {
     path.extend(word(kind).map(|kind| format!(" {kind}")));
     // Nothing of the kind was asked for, and frames would mean something else (RFC 6455 §9.1).
     path.extend(word("sec-websocket-extensions").map(|extensions| format!(" with {extensions}")));
+    path.extend(
+        headers
+            .get("server")
+            .map(|server| signed(server.as_bytes())),
+    );
     path
 }
 

@@ -11,7 +11,11 @@ use std::{
 };
 
 use futures_util::SinkExt;
-use pushbench_server::contract::{ask::Ask, deflate::extension, factors::Compression};
+use pushbench_server::contract::{
+    ask::Ask,
+    deflate::extension,
+    factors::{Compression, Proxy},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use yawc::{
@@ -22,7 +26,7 @@ use super::{
     Ended, Pending, READ_BUFFER_BYTES, Wire,
     counted::{ByteStream, Counted, RoundTrips},
     head::HEAD_BYTES_MAX,
-    hold_path,
+    hold_path_through, signed,
 };
 use crate::sse::EVENT_BYTES_MAX;
 
@@ -42,11 +46,12 @@ impl<S: ByteStream> WsYawc<S> {
         mut stream: Counted<S>,
         server: SocketAddr,
         compression: Compression,
+        proxy: Proxy,
     ) -> Result<Self, Ended> {
         let trips = stream.trips();
         let asked = asked(compression);
         let came = shake_hands(&mut stream, server, asked.as_deref()).await?;
-        let path = hold_path(named(compression), &came)?;
+        let path = hold_path_through(proxy, named(compression), &came)?;
         // What was agreed is what was asked for, or it would be another path.
         let socket = WebSocket::from_stream_with_extensions(
             stream,
@@ -192,8 +197,18 @@ fn read_answer(bytes: &[u8], key: &str) -> Result<Option<(String, usize)>, Ended
         path.push_str(" that does not accept our key");
     }
     let extensions = word("sec-websocket-extensions");
-    path.extend(extensions.map(|extensions| format!(" with {extensions}")));
+    path.extend(extensions.map(|extensions| format!(" with {}", in_order(&extensions))));
+    path.extend(word("server").map(|server| signed(server.as_bytes())));
     Ok(Some((path, length)))
+}
+
+/// An extension with its windows before its takeovers, as ours is written: the order of its parameters means
+/// nothing (RFC 7692 §7), and libraries differ in it.
+fn in_order(extension: &str) -> String {
+    let mut parts = extension.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let (windows, takeovers): (Vec<_>, Vec<_>) = parts.partition(|part| part.contains('='));
+    [vec![name], windows, takeovers].concat().join("; ")
 }
 
 fn ended(error: WebSocketError) -> Ended {
@@ -277,6 +292,19 @@ mod tests {
             extension(12, false)
         );
         assert_eq!(path(&agreed), named(level));
+        let otherwise = agreed.replace(
+            &extension(12, false),
+            "permessage-deflate;server_no_context_takeover; client_no_context_takeover; \
+             server_max_window_bits=12; client_max_window_bits=12",
+        );
+        assert_eq!(path(&otherwise), named(level), "another order");
+        let passed_on = path(&format!("{upgraded}Server: nginx/1.22.1\n\n"));
+        assert_eq!(
+            hold_path_through(Proxy::Nginx, PLAIN, &passed_on),
+            Ok(PLAIN)
+        );
+        assert!(hold_path_through(Proxy::None, PLAIN, &passed_on).is_err());
+        assert!(hold_path_through(Proxy::Nginx, PLAIN, PLAIN).is_err());
         for (head, says) in [
             (upgraded.replace("s3pP", "xxxx") + "\n", "our key"),
             (upgraded.replace("WebSocket\n", "h2c\n") + "\n", "101 h2c"),

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod calibrate;
+pub mod claims;
 pub mod compare;
 pub mod completions;
 pub mod doctor;
@@ -46,6 +47,7 @@ enum Command {
     Serve(serve::Serve),
     Report(report::Report),
     Compare(compare::Compare),
+    Claims(claims::Claims),
     Tail(tail::Tail),
     Lesson(lesson::Take),
     Completions(completions::Completions),
@@ -70,6 +72,7 @@ impl Pushbench {
             Command::Serve(args) => serve::run(args),
             Command::Report(args) => report::run(&args),
             Command::Compare(args) => compare::run(&args),
+            Command::Claims(args) => claims::run(&args),
             Command::Lesson(args) => lesson::run(args),
             Command::Tail(args) => single_threaded()?.block_on(tail::run(args)),
             Command::Completions(args) => completions::run(&args),

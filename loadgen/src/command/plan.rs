@@ -7,6 +7,7 @@ use pushbench_server::congestion;
 
 use super::say;
 use crate::{
+    outside,
     plan::{self, EXAMPLE, Plan},
     quantity::spoken,
 };
@@ -55,6 +56,10 @@ pub fn load(name: &str) -> anyhow::Result<Plan> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let plan = plan::parse(&text, name, &stem)?;
     for arm in &plan.arms {
+        outside::present(&arm.factors).with_context(|| {
+            let label = &arm.label;
+            format!("the arm `{label}` of {name} cannot be run")
+        })?;
         if let Some(control) = &arm.factors.congestion_control {
             congestion::probe(control).with_context(|| {
                 let label = &arm.label;
@@ -63,6 +68,23 @@ pub fn load(name: &str) -> anyhow::Result<Plan> {
         }
     }
     Ok(plan)
+}
+
+/// That the programs which the arms taking part need, and which others wrote, are installed.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub fn equipped(plan: &Plan) -> anyhow::Result<()> {
+    for arm in &plan.arms {
+        let mut entries = plan.experiments.iter();
+        if entries.any(|entry| entry.arms.contains(&arm.label)) {
+            outside::present(&arm.factors).with_context(|| {
+                let (label, name) = (&arm.label, &plan.name);
+                format!("the arm `{label}` of {name} cannot be run")
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn listing(plan: &Plan) -> String {

@@ -17,7 +17,11 @@ use pushbench_reports::{
 use pushbench_server::affinity;
 
 use super::{
-    fail_on::FailOn, note, plan::load, report::summary, say, single_threaded, stop_signal,
+    fail_on::FailOn,
+    note,
+    plan::{equipped, load},
+    report::summary,
+    say, single_threaded, stop_signal,
 };
 use crate::{
     bench::Site,
@@ -162,6 +166,7 @@ impl Run {
             plan.set_speed_up(speed_up);
         }
         self.fits(&plan)?;
+        equipped(&plan)?;
         Ok(plan)
     }
 

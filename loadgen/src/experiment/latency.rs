@@ -121,6 +121,8 @@ impl Settings {
                 ms("pacer_lag_ms_p99", "pacer lag p99"),
                 ms("deviation_ms_p50", "inter-token deviation p50"),
                 ms("deviation_ms_p99", "inter-token deviation p99"),
+                ms("inter_token_ms_p50", "inter-token latency p50"),
+                ms("inter_token_ms_mean", "inter-token latency, mean"),
                 lower("round_trips_cold", "round trips to the first token, new connection", "round trips", NONE),
                 lower("round_trips_warm", "round trips to the first token, connection reused", "round trips", NONE),
             ],
@@ -259,6 +261,7 @@ impl Settings {
             ("token_latency", &recorder.latency),
             ("service", &recorder.service),
             ("deviation", &recorder.deviation),
+            ("inter_token", &recorder.inter_token),
             ("ttft_cold", &tally.ttft_cold),
             ("ttft_warm", &tally.ttft_warm),
             ("send_lag", &tally.send_lag),
@@ -279,6 +282,10 @@ impl Settings {
                 quantile_ms(&recorder.deviation, q),
             );
             bench.metric(
+                &format!("inter_token_ms_{suffix}"),
+                quantile_ms(&recorder.inter_token, q),
+            );
+            bench.metric(
                 &format!("ttft_cold_ms_{suffix}"),
                 quantile_ms(&tally.ttft_cold, q),
             );
@@ -297,6 +304,8 @@ impl Settings {
                 bench.metric(&format!("{name}_ms_{suffix}"), value);
             }
         }
+        let mean = (!recorder.inter_token.is_empty()).then(|| recorder.inter_token.mean() / 1e6);
+        bench.metric("inter_token_ms_mean", mean);
         let max = (!recorder.latency.is_empty()).then(|| recorder.latency.max() as f64 / 1e6);
         bench.metric("token_latency_ms_max", max);
         bench.metric(

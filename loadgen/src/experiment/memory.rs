@@ -1,12 +1,16 @@
 //! Memory: bytes a connection, as the slope over several counts of verified live streams.
 
+mod outside;
+
 use std::time::Duration;
 
 use pushbench_reports::{
     record::{self, Chart},
     statistics::{Level, slope},
 };
-use pushbench_server::{control::Command, counters::Counter, faults::Truth};
+use pushbench_server::{
+    contract::factors::Served, control::Command, counters::Counter, faults::Truth,
+};
 use serde::{Deserialize, Serialize};
 
 use super::metric::{MEMORY, lower, primary};
@@ -110,11 +114,13 @@ struct State {
     streaming: bool,
 }
 
+const IDLE: State = State {
+    name: "idle",
+    streaming: false,
+};
+
 const STATES: [State; 2] = [
-    State {
-        name: "idle",
-        streaming: false,
-    },
+    IDLE,
     State {
         name: "streaming",
         streaming: true,
@@ -169,6 +175,9 @@ impl Settings {
 
     /// One server a state, so that idle connections are such that never streamed.
     pub(super) async fn measure(&self, bench: &mut Bench) -> Result<(), Broken> {
+        if bench.arm.factors.server != Served::Pushbench {
+            return self.measure_outside(bench).await;
+        }
         let (mut owed, mut ledgers) = (Vec::new(), Vec::new());
         for state in &STATES {
             let mut server = bench
@@ -193,9 +202,6 @@ impl Settings {
             owed.push(server.counters().read(Counter::Owed));
             server.stop().await?;
             report(bench, state, &rungs);
-            if let Some(kernel) = kernel_memory() {
-                bench.setting("kernel_memory_source", kernel.source.name());
-            }
         }
         bench.balance(&owed, ledgers.iter());
         Ok(())
@@ -210,9 +216,7 @@ impl Settings {
         let warm_up = self.warm_up_connections.get();
         Audience::come_and_go(bench, &mut server, warm_up).await?;
         let mut audience = Audience::new(bench, &server, false);
-        let rungs = self
-            .climb(bench, &mut server, &mut audience, &STATES[0])
-            .await?;
+        let rungs = self.climb(bench, &mut server, &mut audience, &IDLE).await?;
         server.command(Command::End).await?;
         audience.leave().await?;
         let truth = server.disclose().await?;
@@ -247,7 +251,7 @@ impl Settings {
             })
             .await;
             audience.verify(bench, server, count.get());
-            rungs.push(Rung::read(count, server)?);
+            rungs.push(Rung::read(count, server.pid())?);
         }
         Ok(rungs)
     }
@@ -261,8 +265,8 @@ struct Rung {
 }
 
 impl Rung {
-    fn read(count: Count, server: &ServerProcess) -> Result<Self, Broken> {
-        let user = UserMemory::of(server.pid()).map_err(|error| {
+    fn read(count: Count, server: u32) -> Result<Self, Broken> {
+        let user = UserMemory::of(server).map_err(|error| {
             Broken::io("read the server's memory")(std::io::Error::other(error))
         })?;
         Ok(Self {
@@ -274,6 +278,9 @@ impl Rung {
 }
 
 fn report(bench: &mut Bench, State { name, .. }: &State, rungs: &[Rung]) {
+    if let Some(kernel) = kernel_memory() {
+        bench.setting("kernel_memory_source", kernel.source.name());
+    }
     let user: Vec<_> = rungs
         .iter()
         .map(|rung| [rung.streams, rung.user_bytes])

@@ -10,7 +10,10 @@ pub mod throughput;
 pub mod wire;
 
 use pushbench_reports::record;
-use pushbench_server::contract::message::Envelope;
+use pushbench_server::contract::{
+    factors::{Proxy, Served},
+    message::Envelope,
+};
 
 use crate::{
     arm::Factors,
@@ -161,7 +164,35 @@ impl Experiment {
     /// Why an arm with these levels would not measure what this experiment asks, if so.
     pub fn misfit(&self, factors: &Factors) -> Option<&'static str> {
         let raw = factors.envelope == Envelope::Raw;
+        let proxied = factors.proxy != Proxy::None;
+        let foreign = factors.server != Served::Pushbench;
         match self {
+            Self::Throughput(_)
+            | Self::Memory(_)
+            | Self::Reconnect(_)
+            | Self::Wire(_)
+            | Self::Setup(_)
+            | Self::Screen(_)
+                if proxied =>
+            {
+                Some(
+                    "its figures are the server's alone, and a proxy would be counted in or left out: `proxy` is \
+                     measured by latency",
+                )
+            }
+            Self::Latency(_)
+            | Self::Throughput(_)
+            | Self::Reconnect(_)
+            | Self::Wire(_)
+            | Self::Setup(_)
+            | Self::Screen(_)
+                if foreign =>
+            {
+                Some(
+                    "it needs messages of our own, with their stamps, and a server that others wrote has none: \
+                     `server` is measured by memory",
+                )
+            }
             Self::Latency(_) | Self::Throughput(_) | Self::Screen(_) if raw => Some(
                 "with envelope = \"raw\" a message has no stamps, and without them its latency, by which the \
                  warm-up is watched, is not known: use minimal or openai",

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use pushbench_server::contract::{factors::Factors, transport::Transport};
 
 use super::{
-    Call, Lesson, Mark, measured,
+    Call, Lesson, Mark,
+    measured::{self, Kind},
     numbers::{self, Expected, Tolerance},
 };
 use crate::{
@@ -58,7 +59,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             ..Factors::default()
         };
         let arm = (Transport::WsH1, factors);
-        let metric = "user_bytes_per_idle_connection";
+        let metric = ("user_bytes_per_idle_connection", Kind::Measured);
         kib.push(measured::figure(&call.site, &experiment, arm, metric).await? / KIB);
     }
     let said = |english: &str, chinese: &str| call.language.of(english, chinese).to_owned();

@@ -15,7 +15,8 @@ use pushbench_server::{
 };
 
 use super::{
-    Call, Lesson, Mark, measured,
+    Call, Lesson, Mark,
+    measured::{self, Kind},
     numbers::{self, Expected, Tolerance},
     relay::{Manner, Recording, Relay},
     stage::{Stage, write_new},
@@ -139,7 +140,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             ..Factors::default()
         };
         let arm = (transport, factors);
-        let metric = "framing_bytes_per_token";
+        let metric = ("framing_bytes_per_token", Kind::Counted);
         let value = measured::figure(&call.site, &experiment, arm, metric).await?;
         expected.push(Expected {
             key: transport.name(),

@@ -22,13 +22,14 @@ pub const LESSON: Lesson = Lesson {
          \x20 --run       the run's directory\n\
          \x20 choice      sse or websocket\n\
          The run asks the experiments that the workload needs, in at least 6 rounds, has an A/A control, and at most a quarter of \
-         its trials are invalid. Its primary verdicts must not speak against the choice.\n\n\
+         its trials are invalid. At least as many of its primary verdicts must speak for the choice as against it; \
+         of each transport the first arm counts.\n\n\
          Answer:  pushbench lesson 12 --workload chat --run mine choice=…",
         "为一种工作负载在 SSE 与 WebSocket 之间做出选择，并用自己的一次运行来辩护。\n\
          \x20 --workload  chat、notifications、dashboard、collaboration、games 或 agents\n\
          \x20 --run       运行的目录\n\
          \x20 choice      sse 或 websocket\n\
-         运行须包含该负载需要的实验，至少 6 轮，有 A/A 对照，无效试验不超过四分之一。它的主要结论不得与选择相反。\n\n\
+         运行须包含该负载需要的实验，至少 6 轮，有 A/A 对照，无效试验不超过四分之一。支持此选择的主要结论不得少于反对的；每种传输方式只看第一个试验组。\n\n\
          回答：pushbench lesson 12 --workload chat --run mine choice=…",
     ),
 };
@@ -138,8 +139,17 @@ fn judge(found: &Found<'_>, workload: Workload, choice: Family, call: &Call) -> 
         let between = found.effects.iter().filter(|own| {
             own.primary && own.experiment == *experiment && families(found.plan, own).is_some()
         });
-        let between: Vec<_> = between.collect();
-        let rounds = between.iter().map(|own| own.rounds).max().unwrap_or(0);
+        // Behind the first stand knobs of the same transport.
+        let mut seen = Vec::new();
+        let between: Vec<_> = between
+            .filter(|own| {
+                let transport = transport(found.plan, &own.arm);
+                let first = !seen.contains(&transport);
+                seen.push(transport);
+                first
+            })
+            .collect();
+        let rounds = between.iter().map(|own| own.rounds).min().unwrap_or(0);
         marks.push(Mark {
             right: rounds >= ROUNDS,
             text: format!(
@@ -178,10 +188,12 @@ fn judge(found: &Found<'_>, workload: Workload, choice: Family, call: &Call) -> 
 
 /// Of baseline and arm, if they are of two families.
 fn families(plan: &Plan, effect: &Effect) -> Option<[Family; 2]> {
-    let family = |label: &str| {
-        let arm = plan.arms.iter().find(|arm| arm.label == label)?;
-        Family::of(&arm.transport)
-    };
+    let family = |label: &str| Family::of(transport(plan, label)?);
     let both = [family(&effect.baseline)?, family(&effect.arm)?];
     (both[0] != both[1]).then_some(both)
+}
+
+fn transport<'a>(plan: &'a Plan, label: &str) -> Option<&'a str> {
+    let arm = plan.arms.iter().find(|arm| arm.label == label)?;
+    Some(&arm.transport)
 }

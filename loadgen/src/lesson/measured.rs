@@ -1,6 +1,7 @@
 //! What a lesson measures here and now: a trial of a run, whose record nobody keeps.
 
 use anyhow::{Context, bail};
+use pushbench_reports::noise::is_of_the_machine;
 use pushbench_server::contract::{factors::Factors, transport::Transport};
 
 use crate::{
@@ -10,6 +11,15 @@ use crate::{
     trial::{self, ATTEMPTS, Trial},
 };
 
+/// What is asked of one trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A quantity that a busy machine may change.
+    Measured,
+    /// A count, which is what it is however busy the machine.
+    Counted,
+}
+
 /// A figure of one trial of this experiment.
 ///
 /// # Errors
@@ -18,7 +28,7 @@ pub async fn figure(
     site: &Site,
     experiment: &Experiment,
     (transport, factors): (Transport, Factors),
-    metric: &str,
+    (metric, kind): (&str, Kind),
 ) -> anyhow::Result<f64> {
     let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
     let site = Site {
@@ -43,7 +53,8 @@ pub async fn figure(
     for attempt in 1..=ATTEMPTS {
         let record = trial::attempt(&trial, attempt, &site).await?;
         let value = record.metrics.get(metric).copied().flatten();
-        match value.filter(|_| record.invalid.is_empty()) {
+        let tells = |reason: &String| kind == Kind::Measured || !is_of_the_machine(reason);
+        match value.filter(|_| !record.invalid.iter().any(tells)) {
             Some(value) => return Ok(value),
             None => reasons = record.invalid,
         }

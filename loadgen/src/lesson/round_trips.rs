@@ -3,7 +3,8 @@
 use pushbench_server::contract::{factors::Factors, transport::Transport};
 
 use super::{
-    Call, Lesson, Mark, measured,
+    Call, Lesson, Mark,
+    measured::{self, Kind},
     numbers::{self, Expected, Tolerance},
 };
 use crate::{
@@ -61,7 +62,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
                 ..Factors::default()
             };
             let arm = (transport, factors);
-            let metric = "round_trips_cold";
+            let metric = ("round_trips_cold", Kind::Counted);
             expected.push(Expected {
                 key: if tls { secured } else { clear },
                 value: measured::figure(&call.site, &experiment, arm, metric).await?,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use pushbench_server::contract::transport::Transport;
 
-use super::{Entry, Plan, SEED};
+use super::{Entry, Plan, SEED, published};
 use crate::{
     arm::{Arm, Build, Factors},
     experiment::{
@@ -15,13 +15,13 @@ use crate::{
     quantity::{Seconds, count, rate, rounds, seconds},
 };
 
-const SSE: &str = "sse-h1";
-const WS: &str = "ws-h1";
-const CONTROL: &str = "sse-h1 (A/A)";
+pub(super) const SSE: &str = "sse-h1";
+pub(super) const WS: &str = "ws-h1";
+pub(super) const CONTROL: &str = "sse-h1 (A/A)";
 const WS_LIBRARY_DEFAULT: &str = "ws-h1 (library default)";
 
 /// `tungstenite`'s own read buffer, in bytes, which it clears at each read.
-const TUNGSTENITE_READ_BUFFER: NonZeroU32 = const { NonZeroU32::new(131_072).unwrap() };
+pub(super) const TUNGSTENITE_READ_BUFFER: NonZeroU32 = const { NonZeroU32::new(131_072).unwrap() };
 
 /// The full plan's warm-ups: slices so long that a ramp of 10 s does not pass for noise, and time for such
 /// a ramp to end.
@@ -40,7 +40,7 @@ pub struct BuiltIn {
 }
 
 /// All of them.
-pub const BUILT_IN: [BuiltIn; 4] = [
+pub const BUILT_IN: [BuiltIn; 8] = [
     BuiltIn {
         name: "quick",
         what: "SSE and WebSocket, tuned, in every experiment that the answer needs",
@@ -60,6 +60,26 @@ pub const BUILT_IN: [BuiltIn; 4] = [
         name: "screen",
         what: "ten knobs at two levels each on SSE and WebSocket, and which of them matters more than the transport",
         plan: super::screen,
+    },
+    BuiltIn {
+        name: "claims",
+        what: "the arms that published claims on memory, latency, bytes and moderate load are judged by",
+        plan: published::claims,
+    },
+    BuiltIn {
+        name: "claims-batches",
+        what: "the same for large batches of events over few connections",
+        plan: published::claims_batches,
+    },
+    BuiltIn {
+        name: "claims-limit",
+        what: "the same for the highest rate, and for coalescing",
+        plan: published::claims_limit,
+    },
+    BuiltIn {
+        name: "claims-outside",
+        what: "the same for nginx before a stream and for Python's websockets, which must be installed",
+        plan: published::claims_outside,
     },
 ];
 
@@ -168,7 +188,7 @@ pub fn transports() -> Plan {
     }
 }
 
-fn empty() -> Plan {
+pub(super) fn empty() -> Plan {
     Plan {
         name: String::new(),
         seed: SEED,
@@ -180,7 +200,7 @@ fn empty() -> Plan {
     }
 }
 
-fn arm(label: &str, transport: Transport, control_of: Option<&str>) -> Arm {
+pub(super) fn arm(label: &str, transport: Transport, control_of: Option<&str>) -> Arm {
     Arm {
         label: label.to_owned(),
         transport,
@@ -190,7 +210,7 @@ fn arm(label: &str, transport: Transport, control_of: Option<&str>) -> Arm {
     }
 }
 
-fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
+pub(super) fn entry(experiment: Experiment, arms: &[&str]) -> Entry {
     Entry {
         experiment,
         arms: arms.iter().map(|&label| label.to_owned()).collect(),

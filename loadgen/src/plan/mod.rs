@@ -6,12 +6,14 @@ mod described;
 mod file;
 pub mod looks;
 mod order;
+mod published;
 mod screen;
 mod table;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, sync::Arc};
 
 use pushbench_reports::record::{FORMAT, Facts, Manifest, Screen};
+use pushbench_server::contract::factors::Served;
 
 use crate::{
     arm::Arm,
@@ -100,8 +102,8 @@ pub struct LabelTaken {
 }
 
 impl Plan {
-    /// Gives every arm but the controls a twin that another build serves, in every experiment that the
-    /// arm takes part in.
+    /// Gives every arm but the controls, and but those that no build of ours serves, a twin that another build
+    /// serves, in every experiment that the arm takes part in.
     ///
     /// # Errors
     /// When a twin's label is taken.
@@ -109,7 +111,7 @@ impl Plan {
         let twins: Vec<Arm> = self
             .arms
             .iter()
-            .filter(|arm| arm.control_of.is_none())
+            .filter(|arm| arm.control_of.is_none() && arm.factors.server == Served::Pushbench)
             .map(|arm| arm.twin(binary.to_owned()))
             .collect();
         let taken = |twin: &&Arm| self.arms.iter().any(|arm| arm.label == twin.label);
@@ -312,6 +314,11 @@ mod tests {
     fn another_builds_arms_take_part_where_their_own_do_and_are_held_against_them() {
         let mut plan = full();
         plan.experiments[0].arms.retain(|label| label != "ws-h1");
+        // Nobody's twin: no build of ours serves it.
+        let mut theirs = plan.arms[1].clone();
+        theirs.label = "theirs".into();
+        theirs.factors.server = Served::Websockets;
+        plan.arms.push(theirs);
         plan.against(Path::new("/other")).unwrap();
         let labels = |entry: &Entry| -> Vec<_> {
             let twins = entry

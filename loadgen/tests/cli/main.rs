@@ -7,6 +7,7 @@
 
 mod against;
 mod calibrate;
+mod claims;
 mod compare;
 mod doctor;
 mod plan;

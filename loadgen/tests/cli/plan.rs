@@ -91,7 +91,8 @@ fn bad_plan_files_are_refused_with_file_line_and_remedy() {
 fn a_plan_that_is_not_there_or_no_text_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     assert!(
-        refusal(temp.path(), &["plan", "slow"]).contains("use quick, full, transports, screen or")
+        refusal(temp.path(), &["plan", "slow"])
+            .contains("use quick, full, transports, screen, claims, ")
     );
     assert!(refusal(temp.path(), &["plan", "slow.toml"]).contains("slow.toml"));
     fs::write(temp.path().join("bytes.toml"), [0xff, 0xfe]).unwrap();
@@ -138,5 +139,35 @@ fn a_congestion_control_that_the_kernel_has_not_is_refused_with_those_it_has() {
         available.split_whitespace().next().unwrap(),
     ] {
         assert!(sentence.contains(word), "{sentence} lacks {word}");
+    }
+}
+
+#[test]
+fn a_program_of_others_that_is_not_installed_is_refused_with_the_remedy() {
+    let temp = tempfile::tempdir().unwrap();
+    for (factor, experiment, remedy) in [
+        ("proxy = \"nginx\"", "latency", "the package nginx-light"),
+        (
+            "server = \"websockets\"",
+            "memory",
+            "pip install websockets",
+        ),
+    ] {
+        let arm = format!("[[arm]]\ntransport = \"ws-h1\"\n{factor}\n");
+        let control = "label = \"again\"\ncontrol_of = \"ws-h1\"\n";
+        let plan = format!("{arm}{arm}{control}[{experiment}]\n");
+        fs::write(temp.path().join("my.toml"), plan).unwrap();
+        for args in [&["plan", "my.toml"] as &[_], &["run", "--plan", "my.toml"]] {
+            // Nothing is to be found there.
+            let mut command = pushbench(temp.path(), args);
+            let output = command.env("PATH", temp.path()).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+            for word in ["`ws-h1`", factor, remedy] {
+                assert!(said.contains(word), "{said} lacks {word}");
+            }
+            assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod level;
 mod misfit;
+mod outside;
 
 use std::num::NonZeroU32;
 
@@ -15,6 +16,7 @@ pub use level::{
     UnknownCompression, UnknownFlush, WsLibrary,
 };
 pub use misfit::Misfit;
+pub use outside::{Proxy, Served};
 
 /// A level for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,17 @@ pub struct Factors {
     pub allocator: Allocator,
     /// The server's sockets'; none leaves it to the kernel.
     pub congestion_control: Option<String>,
+    /// What stands between the clients and the server. Neither this nor the next is our server's business: at
+    /// their defaults they are left out, so that a build from before there were any can be started too.
+    #[serde(skip_serializing_if = "usual")]
+    pub proxy: Proxy,
+    /// Whose server it is.
+    #[serde(skip_serializing_if = "usual")]
+    pub server: Served,
+}
+
+fn usual<T: Default + PartialEq>(level: &T) -> bool {
+    *level == T::default()
 }
 
 impl Default for Factors {
@@ -73,6 +86,8 @@ impl Default for Factors {
             streams_per_connection: NonZeroU32::MIN,
             allocator: Allocator::default(),
             congestion_control: None,
+            proxy: Proxy::default(),
+            server: Served::default(),
         }
     }
 }
@@ -89,7 +104,7 @@ pub struct Factor {
 }
 
 /// Every factor, in the order of the fields.
-pub const FACTORS: [Factor; 15] = [
+pub const FACTORS: [Factor; 17] = [
     factor("tls", "false, true", "TLS 1.3 below everything"),
     factor(
         "nodelay",
@@ -153,6 +168,16 @@ pub const FACTORS: [Factor; 15] = [
         "what the kernel offers (default: its own)",
         "of the server's sockets",
     ),
+    factor(
+        "proxy",
+        "none, nginx, nginx-unbuffered, nginx-buffering",
+        "what stands between the clients and the server",
+    ),
+    factor(
+        "server",
+        "pushbench, websockets (of Python)",
+        "whose server it is",
+    ),
 ];
 
 const fn factor(name: &'static str, levels: &'static str, what: &'static str) -> Factor {
@@ -164,10 +189,12 @@ impl Factors {
     pub fn levels(&self) -> Vec<(&'static str, String)> {
         // A plain structure with string keys: serialization has no way to fail.
         let levels = serde_json::to_value(self).unwrap_or_default();
-        let level = |factor: &Factor| match &levels[factor.name] {
-            serde_json::Value::Null => "default".to_owned(),
-            serde_json::Value::String(level) => level.clone(),
-            level => level.to_string(),
+        let level = |factor: &Factor| match (factor.name, &levels[factor.name]) {
+            ("proxy", _) => self.proxy.name().to_owned(),
+            ("server", _) => self.server.name().to_owned(),
+            (_, serde_json::Value::Null) => "default".to_owned(),
+            (_, serde_json::Value::String(level)) => level.clone(),
+            (_, level) => level.to_string(),
         };
         FACTORS
             .iter()
@@ -182,11 +209,28 @@ mod tests {
 
     #[test]
     fn every_field_is_a_factor_and_every_factor_a_field() {
-        let fields = serde_json::to_value(Factors::default()).unwrap();
+        let fields = serde_json::to_value(Factors {
+            proxy: Proxy::Nginx,
+            server: Served::Websockets,
+            ..Factors::default()
+        })
+        .unwrap();
         let mut fields: Vec<_> = fields.as_object().unwrap().keys().cloned().collect();
         let mut names = FACTORS.map(|factor| factor.name.to_owned());
         fields.sort();
         names.sort();
         assert_eq!(fields, names);
+    }
+
+    #[test]
+    fn what_is_not_the_servers_business_is_left_out_and_told_all_the_same() {
+        let usual = serde_json::to_string(&Factors::default()).unwrap();
+        assert!(
+            !usual.contains("proxy") && !usual.contains("server"),
+            "{usual}"
+        );
+        let levels = Factors::default().levels();
+        assert!(levels.contains(&("proxy", "none".to_owned())));
+        assert!(levels.contains(&("server", "pushbench".to_owned())));
     }
 }

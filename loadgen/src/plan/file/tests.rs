@@ -287,6 +287,70 @@ fn what_an_experiment_cannot_ask_of_an_arm_is_refused_with_the_reason() {
 }
 
 #[test]
+fn programs_of_others_are_measured_where_they_can_be_and_nowhere_else() {
+    let plan = |transport: &str, factor: &str, experiment: &str| {
+        format!(
+            "[[arm]]\ntransport = \"{transport}\"\n{factor}\n[[arm]]\ntransport = \"{transport}\"\n{factor}\n\
+             label = \"again\"\ncontrol_of = \"{transport}\"\n[{experiment}]\n"
+        )
+    };
+    let nginx = "proxy = \"nginx\"";
+    let theirs = "server = \"websockets\"\nws_library = \"yawc\"\ncompression = \"deflate-15\"";
+    for (transport, factor, experiment) in [
+        ("sse-h1", nginx, "latency"),
+        ("fetch-h1", "proxy = \"nginx-buffering\"", "latency"),
+        ("ws-h1", nginx, "latency"),
+        ("ws-h1", theirs, "memory"),
+        ("ws-h1", "server = \"websockets\"", "memory"),
+    ] {
+        parse(&plan(transport, factor, experiment), "my.toml", "my").unwrap();
+    }
+    for (transport, factor, experiment, says) in [
+        ("sse-h2", nginx, "latency", "before sse-h1"),
+        (
+            "sse-h1",
+            "proxy = \"nginx\"\ntls = true",
+            "latency",
+            "in clear text",
+        ),
+        (
+            "sse-h1",
+            "proxy = \"haproxy\"",
+            "latency",
+            "nginx-unbuffered",
+        ),
+        ("ws-h1", "server = \"tornado\"", "memory", "websockets"),
+        (
+            "sse-h1",
+            "server = \"websockets\"",
+            "memory",
+            "serves WebSockets",
+        ),
+        (
+            "ws-h1",
+            "server = \"websockets\"\nnodelay = false",
+            "memory",
+            "our server's knobs",
+        ),
+    ] {
+        let sentence = refused(&plan(transport, factor, experiment)).to_string();
+        assert!(sentence.contains(says), "{sentence} lacks {says}");
+    }
+    for experiment in Experiment::NAMES.iter().filter(|name| **name != "screen") {
+        let measured = |factor, says: &str| {
+            let sentence = refused(&plan("ws-h1", factor, experiment)).to_string();
+            assert!(sentence.contains(says), "{experiment}: {sentence}");
+        };
+        if *experiment != "latency" {
+            measured(nginx, "is measured by latency");
+        }
+        if *experiment != "memory" {
+            measured(theirs, "is measured by memory");
+        }
+    }
+}
+
+#[test]
 fn levels_out_of_range_are_refused_with_the_range() {
     for (level, says) in [
         ("http_buffer_bytes = 8191", "use 8192 or more"),

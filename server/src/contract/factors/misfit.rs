@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Compression, Factors, Framing, HttpStack, WsLibrary};
+use super::{Compression, Factors, Framing, HttpStack, Proxy, Served, WsLibrary};
 use crate::{
     contract::{
         message::Envelope,
@@ -37,6 +37,8 @@ impl Factors {
         let coding = matches!(self.compression, Compression::Coding(..));
         let deflate = matches!(self.compression, Compression::Deflate { .. });
         let raw = self.envelope == Envelope::Raw;
+        let proxied = self.proxy != Proxy::None;
+        let foreign = self.server != Served::Pushbench;
         let rules = [
             (
                 "tls",
@@ -112,6 +114,26 @@ impl Factors {
                 self.streams_per_connection.get() > STREAMS_PER_CONNECTION_MAX,
                 "the server lets a connection have 1,024",
             ),
+            (
+                "proxy",
+                proxied && (http != Http::H1 || family == Family::Poll || self.tls),
+                "nginx stands before sse-h1, fetch-h1 and ws-h1 in clear text",
+            ),
+            (
+                "proxy",
+                proxied && self.proxy != Proxy::Nginx && websocket,
+                "nginx tunnels a WebSocket and buffers nothing of it: use nginx",
+            ),
+            (
+                "server",
+                foreign && transport != Transport::WsH1,
+                "it serves WebSockets over HTTP/1.1 and nothing else",
+            ),
+            (
+                "server",
+                foreign && !self.known_to_others(),
+                "it has none of our server's knobs: leave all factors but ws_library and compression at their defaults",
+            ),
         ];
         let levels = self.levels();
         let (factor, _, reason) = rules.into_iter().find(|(_, misfit, _)| *misfit)?;
@@ -122,6 +144,19 @@ impl Factors {
             level,
             reason,
         })
+    }
+}
+
+impl Factors {
+    /// Whether nothing is asked for that only our own server can do.
+    fn known_to_others(&self) -> bool {
+        let usual = Self {
+            ws_library: self.ws_library,
+            compression: self.compression,
+            server: self.server,
+            ..Self::default()
+        };
+        *self == usual
     }
 }
 
@@ -208,12 +243,67 @@ mod tests {
                 r#"compression="gzip-6""#,
                 "streamed HTTP response",
             ),
+            (Transport::SseH2, r#"proxy="nginx""#, "in clear text"),
+            (Transport::PollH1, r#"proxy="nginx""#, "before sse-h1"),
+            (Transport::FloorWs, r#"proxy="nginx""#, "before sse-h1"),
+            (
+                Transport::WsH1,
+                r#"proxy="nginx-unbuffered""#,
+                "tunnels a WebSocket",
+            ),
+            (
+                Transport::SseH1,
+                r#"server="websockets""#,
+                "serves WebSockets over HTTP/1.1",
+            ),
         ] {
             let refusal = with(level).misfit(transport).unwrap().to_string();
             assert!(refusal.contains(says), "{refusal} lacks {says}");
         }
+        for level in [Proxy::Nginx, Proxy::NginxUnbuffered, Proxy::NginxBuffering] {
+            let proxied = Factors {
+                proxy: level,
+                ..Factors::default()
+            };
+            assert_eq!(proxied.misfit(Transport::SseH1), None);
+            assert_eq!(proxied.misfit(Transport::FetchH1), None);
+            let secured = Factors {
+                tls: true,
+                ..proxied
+            };
+            let refusal = secured.misfit(Transport::SseH1).unwrap().to_string();
+            assert!(refusal.contains("clear text"), "{refusal}");
+        }
         let most = Limits::default().payload_bytes;
         assert_eq!(PAYLOAD_BYTES_MOST.get() as usize, most, "both ends agree");
+    }
+
+    #[test]
+    fn a_server_of_others_has_none_of_our_knobs() {
+        let theirs = Factors {
+            server: Served::Websockets,
+            ws_library: WsLibrary::Yawc,
+            compression: "deflate-15".parse().unwrap(),
+            ..Factors::default()
+        };
+        assert_eq!(theirs.misfit(Transport::WsH1), None);
+        for factors in [
+            Factors {
+                nodelay: false,
+                ..theirs.clone()
+            },
+            Factors {
+                resume: true,
+                ..theirs.clone()
+            },
+            Factors {
+                proxy: Proxy::Nginx,
+                ..theirs.clone()
+            },
+        ] {
+            let refusal = factors.misfit(Transport::WsH1).unwrap().to_string();
+            assert!(refusal.contains("none of our server's knobs"), "{refusal}");
+        }
     }
 
     #[test]

@@ -65,12 +65,13 @@ fn summary<'a>(runs: &'a mut BTreeMap<PathBuf, Value>, run: &Path) -> &'a Value 
 fn value(summary: &Value, key: &str) -> Option<String> {
     let words: Vec<_> = key.split(' ').collect();
     match words[..] {
+        // The transport is a factor too, and has no name of its own.
         ["screen", metric, factor] => {
             let screens = summary["screens"].as_array()?;
             let metrics = screens.iter().flat_map(|screen| array(&screen["metrics"]));
             let metric = { metrics }.find(|found| found["metric"] == metric)?;
             let effects = array(&metric["effects"]);
-            let own = { effects }.find(|found| found["factor"] == factor)?;
+            let own = { effects }.find(|found| found["factor"].as_str().unwrap_or("transport") == factor)?;
             ratio(&own["effect"])
         }
         [experiment, metric, arm, ref field @ ..] => {

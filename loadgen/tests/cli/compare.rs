@@ -75,7 +75,7 @@ fn runs() -> tempfile::TempDir {
 #[test]
 fn a_run_is_equivalent_to_itself_and_to_its_copy_and_a_committed_one_to_itself() {
     let temp = runs();
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sample");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sample/full");
     let sample = sample.to_str().unwrap();
     for (a, b) in [("a", "a"), ("a", "copy"), (sample, sample)] {
         let args = ["compare", a, b, "--json", "--fail-on", "worse"];

@@ -30,3 +30,4 @@ pub mod validity;
 pub mod warm_up;
 pub mod window;
 pub mod workload;
+pub mod zh;

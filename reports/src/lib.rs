@@ -8,6 +8,7 @@ pub mod calibration;
 pub mod chart;
 pub mod clients;
 pub mod compare;
+pub mod dictionary;
 pub mod effect;
 pub mod estimate;
 pub mod histograms;

@@ -5,13 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chart::canvas::ChartError;
+use crate::dictionary::Dictionary;
 use crate::effect::Effect;
 use crate::estimate::level;
+use crate::language::Language;
 use crate::markdown::markdown;
 use crate::page::page;
 use crate::read::{ReadError, read};
 use crate::screening::table;
-use crate::section::{Figure, figures};
+use crate::section::{Figure, figures as sections};
 use crate::summary::Summary;
 use crate::table::{plain, rows};
 use crate::trials_csv::trials_csv;
@@ -60,16 +62,19 @@ pub enum RenderError {
 }
 
 /// Reads the run in `dir` and writes `index.html`, `summary.md`, `summary.json`, `trials.csv` and
-/// `charts/*.svg` into it. The same records give the same bytes: nothing depends on a clock or on the
+/// `charts/*.svg` into it, each chart also in Chinese (`*.zh.svg`), what the plan says there as `dictionary`
+/// has it. The same records give the same bytes: nothing depends on a clock or on the
 /// order of a hash. All files are ready in memory before the first is written, and each replaces its
 /// predecessor in one step.
 ///
 /// # Errors
 /// [`RenderError`], naming the file and the remedy.
-pub fn render(dir: &Path) -> Result<Rendered, RenderError> {
+pub fn render(dir: &Path, dictionary: &Dictionary) -> Result<Rendered, RenderError> {
     let run = read(dir)?;
     let summary = Summary::new(&run);
-    let figures = figures(&run, &summary.screens)?;
+    let figures = sections(&run, &summary.plan, &summary.screens, Language::English)?;
+    let in_chinese = dictionary.plan(&summary.plan);
+    let chinese = sections(&run, &in_chinese, &summary.screens, Language::Chinese)?;
     let summary_json = serde_json::to_string_pretty(&summary)? + "\n";
     let mut files = vec![
         ("trials.csv".to_owned(), trials_csv(&run.records)?),
@@ -79,7 +84,13 @@ pub fn render(dir: &Path) -> Result<Rendered, RenderError> {
             markdown(&run, &summary, &figures).into_bytes(),
         ),
     ];
-    files.extend(figures.iter().flatten().filter_map(chart_file));
+    files.extend(
+        figures
+            .iter()
+            .chain(&chinese)
+            .flatten()
+            .filter_map(chart_file),
+    );
     // The page last: whoever finds it finds all it links to.
     files.push((
         "index.html".to_owned(),

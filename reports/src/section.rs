@@ -2,9 +2,10 @@
 
 use crate::chart::canvas::ChartError;
 use crate::chart::{Material, draw};
+use crate::language::Language;
 use crate::quantity::{number, quantity};
 use crate::read::{Run, file_name};
-use crate::record::{Arm, Chart, Experiment, Record};
+use crate::record::{Arm, Chart, Experiment, Plan, Record};
 use crate::screening::Screening;
 
 /// What stands in a chart's place.
@@ -58,14 +59,25 @@ pub struct ProductRow {
     pub products: Vec<String>,
 }
 
-/// The figures of each experiment in the plan's order; `screens` holds what was found of its screens.
+/// The figures of each experiment in the order of `plan`, the run's own or its translation; `screens` holds
+/// what was found of its screens. Charts in another language than English have it in their names.
 ///
 /// # Errors
 /// Whatever the drawing library reports.
-pub fn figures(run: &Run, screens: &[Screening]) -> Result<Vec<Vec<Figure>>, ChartError> {
-    let plan = &run.manifest.plan;
+pub fn figures(
+    run: &Run,
+    plan: &Plan,
+    screens: &[Screening],
+    language: Language,
+) -> Result<Vec<Vec<Figure>>, ChartError> {
     let of_one = |experiment: &Experiment| {
-        let material = Material::new(plan, experiment, &run.records, &run.histograms, screens);
+        let material = Material::new(
+            (plan, experiment),
+            &run.records,
+            &run.histograms,
+            screens,
+            language,
+        );
         let figure = |chart| figure(chart, experiment, &plan.arms, &run.records, &material);
         experiment.charts.iter().map(figure).collect()
     };
@@ -113,7 +125,11 @@ fn figure(
             title: title.to_owned(),
         },
         Some(svg) => Figure::Drawn {
-            path: format!("charts/{}.svg", file_name(chart)),
+            path: format!(
+                "charts/{}{}.svg",
+                file_name(chart),
+                material.language.of("", ".zh")
+            ),
             title: title.to_owned(),
             caption: caption.to_owned(),
             svg,

@@ -2,6 +2,7 @@
 
 use crate::answer::title;
 use crate::effect::{Effect, Verdict};
+use crate::language::Language;
 use crate::quantity::{percent, quantity, ratios, signed_span};
 use crate::record::Plan;
 use crate::sentence::far_end;
@@ -49,17 +50,17 @@ pub struct Row {
 impl Row {
     /// The verdict in a word.
     pub fn verdict_word(&self) -> &'static str {
-        word(self.verdict)
+        word(self.verdict, Language::English)
     }
 }
 
 /// A verdict in a word.
-pub fn word(verdict: Verdict) -> &'static str {
+pub fn word(verdict: Verdict, language: Language) -> &'static str {
     match verdict {
-        Verdict::Better => "better",
-        Verdict::Worse => "worse",
-        Verdict::Equivalent => "equivalent",
-        Verdict::Inconclusive => "inconclusive",
+        Verdict::Better => language.of("better", "更好"),
+        Verdict::Worse => language.of("worse", "更差"),
+        Verdict::Equivalent => language.of("equivalent", "等效"),
+        Verdict::Inconclusive => language.of("inconclusive", "无定论"),
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use pushbench_reports::calibration::Digest;
+use pushbench_reports::dictionary::Dictionary;
 use pushbench_reports::record::{Manifest, Record};
 use pushbench_reports::{Rendered, render};
 use serde_json::Value;
@@ -33,7 +34,7 @@ impl Report {
         let mut records = synthetic::records(&manifest);
         change(&mut manifest, &mut records);
         synthetic::write(dir.path(), &manifest, &records);
-        let rendered = render(dir.path()).unwrap();
+        let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
         let read = |name| fs::read_to_string(dir.path().join(name)).unwrap();
         Self {
             page: read("index.html"),

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use pushbench_reports::dictionary::Dictionary;
 use pushbench_reports::record::{Chart, Manifest, Record};
 use pushbench_reports::{RenderError, render};
 use serde_json::Value;
@@ -73,9 +74,9 @@ fn charts(dir: &TempDir) -> Vec<String> {
 #[test]
 fn the_same_records_give_the_same_bytes() {
     let dir = whole_run();
-    let first = render(dir.path()).unwrap();
+    let first = render(dir.path(), &Dictionary::EMPTY).unwrap();
     let before = snapshot(dir.path());
-    let second = render(dir.path()).unwrap();
+    let second = render(dir.path(), &Dictionary::EMPTY).unwrap();
     assert_eq!(first, second);
     assert!(
         snapshot(dir.path()) == before,
@@ -83,7 +84,7 @@ fn the_same_records_give_the_same_bytes() {
     );
 
     let elsewhere = whole_run();
-    render(elsewhere.path()).unwrap();
+    render(elsewhere.path(), &Dictionary::EMPTY).unwrap();
     assert!(
         snapshot(elsewhere.path()) == before,
         "another directory gives other bytes"
@@ -94,10 +95,12 @@ fn the_same_records_give_the_same_bytes() {
 fn every_file_and_chart_is_there_and_nothing_else() {
     let dir = whole_run();
     let inputs = snapshot(dir.path());
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let mut expected: Vec<String> = inputs.into_keys().collect();
     expected.extend(WRITTEN.map(str::to_owned));
-    expected.extend(CHARTS.map(|chart| format!("charts/{chart}.svg")));
+    for language in ["", ".zh"] {
+        expected.extend(CHARTS.map(|chart| format!("charts/{chart}{language}.svg")));
+    }
     expected.sort();
     let found: Vec<String> = snapshot(dir.path()).into_keys().collect();
     assert_eq!(found, expected);
@@ -106,7 +109,7 @@ fn every_file_and_chart_is_there_and_nothing_else() {
 #[test]
 fn the_summary_has_the_promised_shape() {
     let dir = whole_run();
-    let rendered = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
     let summary: Value = serde_json::from_str(&rendered.summary_json).unwrap();
     let mut fields: Vec<&str> = summary
         .as_object()
@@ -187,7 +190,7 @@ fn the_summary_has_the_promised_shape() {
 #[test]
 fn claims_are_ruled_by_the_effects() {
     let dir = whole_run();
-    let rendered = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
     let summary: Value = serde_json::from_str(&rendered.summary_json).unwrap();
     let rulings: Vec<&str> = summary["claims"]
         .as_array()
@@ -216,7 +219,7 @@ fn claims_are_ruled_by_the_effects() {
 #[test]
 fn a_line_a_trial_in_the_csv() {
     let dir = whole_run();
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let mut reader = csv::Reader::from_path(dir.path().join("trials.csv")).unwrap();
     let headers = reader.headers().unwrap().clone();
     assert!(headers.iter().any(|name| name == "token_latency_ms_p50"));
@@ -248,7 +251,7 @@ fn a_hostile_label_stays_text() {
             .for_each(|record| rename(&mut record.arm));
         manifest.plan.question = "</title><script>alert(3)</script>".into();
     });
-    let rendered = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
     for (name, bytes) in snapshot(dir.path()) {
         let text = String::from_utf8(bytes).unwrap();
         if [".html", ".svg", ".md"]
@@ -265,7 +268,7 @@ fn a_hostile_label_stays_text() {
 #[test]
 fn the_page_asks_for_nothing_from_outside() {
     let dir = whole_run();
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let page = page(&dir);
     assert!(page.contains("default-src 'none'"));
     assert!(
@@ -277,12 +280,14 @@ fn the_page_asks_for_nothing_from_outside() {
 #[test]
 fn a_truncated_record_is_named_and_nothing_is_overwritten() {
     let dir = whole_run();
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let record = dir.path().join("records/0005-latency.json");
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, &text[..text.len() / 2]).unwrap();
     let before = snapshot(dir.path());
-    let error = render(dir.path()).unwrap_err().to_string();
+    let error = render(dir.path(), &Dictionary::EMPTY)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("0005-latency.json") && error.contains("move it out"),
         "{error}"
@@ -296,7 +301,7 @@ fn bad_inputs_are_named_and_nothing_is_written() {
         let dir = whole_run();
         spoil(dir.path());
         let before = snapshot(dir.path());
-        let error = render(dir.path()).unwrap_err();
+        let error = render(dir.path(), &Dictionary::EMPTY).unwrap_err();
         assert!(matches!(error, RenderError::Read(_)), "{error:?}");
         assert!(error.to_string().contains(needle), "{error}");
         assert!(snapshot(dir.path()) == before, "{needle}");
@@ -342,7 +347,7 @@ fn bad_inputs_are_named_and_nothing_is_written() {
         &|dir| fs::remove_file(dir.join("histograms/0001-token_latency.hlog")).unwrap(),
         "hlog",
     );
-    let nowhere = render(Path::new("/nowhere/at/all"))
+    let nowhere = render(Path::new("/nowhere/at/all"), &Dictionary::EMPTY)
         .unwrap_err()
         .to_string();
     assert!(
@@ -354,7 +359,7 @@ fn bad_inputs_are_named_and_nothing_is_written() {
 #[test]
 fn a_run_stopped_before_its_first_trial_says_so() {
     let dir = run(|_, records| records.clear());
-    let rendered = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
     assert!(
         rendered.answer.contains("stopped before its first trial"),
         "{}",
@@ -374,7 +379,7 @@ fn invalid_trials_are_listed_and_too_many_of_them_blamed_on_the_machine() {
             record.invalid.push("generator saturated".into());
         }
     });
-    let rendered = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
     let page = page(&dir);
     assert!(page.contains("too noisy for this plan: 24 of 72"));
     assert!(page.contains("generator saturated"));
@@ -391,7 +396,7 @@ fn invalid_trials_are_listed_and_too_many_of_them_blamed_on_the_machine() {
 fn an_invalid_trial_may_lack_its_histogram() {
     let dir = run(|_, records| records[0].invalid.push("server died".into()));
     fs::remove_file(dir.path().join("histograms/0001-token_latency.hlog")).unwrap();
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
 }
 
 #[test]
@@ -403,13 +408,13 @@ fn one_arm_and_no_control_still_make_a_page() {
         }
         records.retain(|record| record.arm == BASELINE);
     });
-    let rendered = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
     assert!(
         rendered.answer.contains("compares nothing"),
         "{}",
         rendered.answer
     );
-    assert_eq!(charts(&dir).len(), CHARTS.len());
+    assert_eq!(charts(&dir).len(), 2 * CHARTS.len(), "in each language");
     assert!(page(&dir).contains("no A/A control"));
 }
 
@@ -419,7 +424,7 @@ fn what_the_run_warned_of_stands_before_any_figure() {
         let warning = ("warnings".to_owned(), "one core only".to_owned());
         manifest.environment.extend([warning]);
     });
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let page = page(&dir);
     let warned = page.find("When the run began: one core only.").unwrap();
     assert!(warned < page.find("id=\"effects\"").unwrap());
@@ -428,7 +433,7 @@ fn what_the_run_warned_of_stands_before_any_figure() {
 #[test]
 fn settings_that_differ_stand_apart() {
     let dir = whole_run();
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let page = page(&dir);
     assert!(page.contains("<tr class=\"differs\"><th scope=\"row\">read buffer bytes</th>"));
     assert!(!page.contains("<tr class=\"differs\"><th scope=\"row\">nodelay</th>"));
@@ -452,7 +457,7 @@ fn no_chart_holds_a_figure_that_is_none() {
                 .insert("server_cpu_us_per_message".into(), Some(0.0));
         }
     });
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     for chart in charts(&dir) {
         let svg = fs::read_to_string(dir.path().join("charts").join(&chart)).unwrap();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{chart}");
@@ -482,7 +487,7 @@ fn a_stack_has_a_bar_an_arm_and_leaves_out_parts_that_nobody_has() {
             }
         }
     });
-    render(dir.path()).unwrap();
+    render(dir.path(), &Dictionary::EMPTY).unwrap();
     let svg = fs::read_to_string(dir.path().join("charts/stack.svg")).unwrap();
     let bars = |figure: &str| svg.lines().filter(|line| *line == figure).count();
     assert_eq!((bars("31"), bars("12"), bars("43")), (3, 3, 3), "{svg}");

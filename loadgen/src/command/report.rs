@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use pushbench_reports::Rendered;
 
 use super::say;
+use crate::zh::CHINESE;
 
 /// Render the report of a run again from its records; the same records give the same bytes
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub struct Report {
 /// When a directory does not hold a whole run; those before it are rendered.
 pub fn run(args: &Report) -> anyhow::Result<ExitCode> {
     for directory in &args.directories {
-        say(&summary(&pushbench_reports::render(directory)?))?;
+        say(&summary(&pushbench_reports::render(directory, &CHINESE)?))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -34,6 +34,7 @@ use crate::{
     plan::{Plan, Replay, looks},
     quantity::{Rate, Rounds, Span, spoken},
     trace::Trace,
+    zh::CHINESE,
 };
 use judged::{judged, unmeasured};
 use measure::Measurement;
@@ -128,7 +129,7 @@ pub fn run(args: Run) -> anyhow::Result<ExitCode> {
     manifest.calibration = store::newest_here();
     place::write_manifest(&site.directory, &manifest)?;
     let outcome = measure(&plan, &site, args.until_decided.then_some(args.max_time))?;
-    let rendered = pushbench_reports::render(&site.directory)?;
+    let rendered = pushbench_reports::render(&site.directory, &CHINESE)?;
     say(&if args.json {
         rendered.summary_json.clone()
     } else {

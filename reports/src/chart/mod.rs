@@ -14,6 +14,7 @@ mod tornado;
 use self::canvas::ChartError;
 use self::style::{ArmStyle, arm_styles};
 use crate::histograms::Histograms;
+use crate::language::Language;
 use crate::record::{Chart, Experiment, Metric, Plan, Record};
 use crate::screening::Screening;
 
@@ -24,25 +25,27 @@ pub struct Material<'a> {
     valid: Vec<&'a Record>,
     histograms: &'a Histograms,
     screening: Option<&'a Screening>,
+    pub(crate) language: Language,
 }
 
 impl<'a> Material<'a> {
     /// The valid trials of `experiment`, its arms in their colours, and of `screens` its own.
     pub fn new(
-        plan: &Plan,
-        experiment: &'a Experiment,
+        (plan, experiment): (&Plan, &'a Experiment),
         records: &'a [Record],
         histograms: &'a Histograms,
         screens: &'a [Screening],
+        language: Language,
     ) -> Self {
         let own =
             |record: &&Record| record.experiment == experiment.name && record.invalid.is_empty();
         Self {
             experiment,
-            arms: arm_styles(plan, experiment),
+            arms: arm_styles(plan, experiment, language),
             valid: records.iter().filter(own).collect(),
             histograms,
             screening: screens.iter().find(|own| own.experiment == experiment.name),
+            language,
         }
     }
 

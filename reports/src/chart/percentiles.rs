@@ -74,7 +74,10 @@ pub(super) fn draw(
             canvas,
             &x,
             (bottom, top),
-            "percentile (each further nine takes the same room)",
+            material.language.of(
+                "percentile (each further nine takes the same room)",
+                "百分位（每多一个 9，占同样的宽度）",
+            ),
         )?;
         // The baseline last, so that the control never hides what it repeats.
         for line in lines.iter().rev() {

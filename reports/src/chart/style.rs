@@ -2,6 +2,7 @@
 
 use plotters::style::RGBColor;
 
+use crate::language::Language;
 use crate::record::{Experiment, Plan};
 
 /// The reader's own sans serif.
@@ -137,14 +138,17 @@ pub struct ArmStyle {
 
 /// The experiment's arms in its order; colours go by the arm's place in the plan, so that they are the
 /// same in every chart.
-pub fn arm_styles(plan: &Plan, experiment: &Experiment) -> Vec<ArmStyle> {
+pub fn arm_styles(plan: &Plan, experiment: &Experiment, language: Language) -> Vec<ArmStyle> {
     let mut contenders = 0;
     let mut styles = Vec::new();
     for arm in &plan.arms {
         let place = contenders;
         let (legend, color, dash, marker) = match &arm.control_of {
             Some(original) => (
-                format!("{} (control: {original} again)", arm.label),
+                match language {
+                    Language::English => format!("{} (control: {original} again)", arm.label),
+                    Language::Chinese => format!("{}（对照：再测一次 {original}）", arm.label),
+                },
                 CONTROL,
                 CONTROL_DASH,
                 Marker::Drop,
@@ -187,7 +191,7 @@ pub fn width(text: &str, face: Type) -> f64 {
                 | '-' => 0.36,
                 'm' | 'w' | 'M' | 'W' | '%' => 0.9,
                 c if c.is_uppercase() => 0.7,
-                c if u32::from(c) >= 0x2E80 => 1.0,
+                c if is_wide(c) => 1.0,
                 _ => 0.58,
             })
             .sum();
@@ -206,17 +210,48 @@ pub fn fitted(text: &str, face: Type, limit: f64) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// `text` in lines of at most `limit` CSS pixels, broken at spaces.
+/// `text` in lines of at most `limit` CSS pixels, broken at spaces and beside ideographs; a closing mark
+/// stays with what it closes.
 pub fn wrapped(text: &str, face: Type, limit: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for (gap, piece) in unbroken(text) {
         match lines.last_mut() {
-            Some(line) if width(&format!("{line} {word}"), face) <= limit => {
-                line.push(' ');
-                line.push_str(word);
+            Some(line) if width(&format!("{line}{gap}{piece}"), face) <= limit => {
+                line.push_str(gap);
+                line.push_str(&piece);
             }
-            _ => lines.push(fitted(word, face, limit)),
+            _ => lines.push(fitted(&piece, face, limit)),
         }
     }
     lines
+}
+
+/// Marks that begin no line, and that end none.
+const CLOSING: &str = "，。、；：！？）》」”…";
+const OPENING: &str = "（《「“";
+
+/// The pieces within which no line ends, each after what separates it from the one before.
+fn unbroken(text: &str) -> Vec<(&'static str, String)> {
+    let mut pieces: Vec<(&str, String)> = Vec::new();
+    for word in text.split_whitespace() {
+        let mut gap = " ";
+        let mut before = None;
+        for c in word.chars() {
+            let starts = before.is_none_or(|before| {
+                (is_wide(before) || is_wide(c)) && !CLOSING.contains(c) && !OPENING.contains(before)
+            });
+            match pieces.last_mut() {
+                Some((_, piece)) if !starts => piece.push(c),
+                _ => pieces.push((gap, c.to_string())),
+            }
+            gap = "";
+            before = Some(c);
+        }
+    }
+    pieces
+}
+
+/// An ideograph, or a full-width mark.
+fn is_wide(c: char) -> bool {
+    u32::from(c) >= 0x2E80
 }

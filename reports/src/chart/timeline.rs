@@ -7,6 +7,7 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, ChartError, Drawn, Pen, sheet};
 use super::frame::{EDGE, Heading, Sample, WIDTH, draw_x, draw_y, tick_room};
 use super::style::{ArmStyle, Dash, INK, LABEL, MUTED, SHEET, TICK, Type, fitted, width};
+use crate::language::Language;
 use crate::record::Record;
 
 const STRIP_HEIGHT: f64 = 120.0;
@@ -71,7 +72,7 @@ pub(super) fn draw(
             let top = first + strip_room * position as f64 + STRIP_HEAD;
             let y = Axis::linear(values.iter().copied(), 3, (top + STRIP_HEIGHT, top));
             let last = position + 1 == strips.len();
-            draw_strip(canvas, strip, (&x, &y), y_title, last)?;
+            draw_strip(canvas, strip, (&x, &y), (y_title, last), material.language)?;
         }
         Ok(())
     })?;
@@ -155,16 +156,16 @@ fn draw_strip(
     canvas: &Canvas<'_>,
     strip: &Strip<'_>,
     (x, y): (&Axis, &Axis),
-    y_title: &str,
-    last: bool,
+    (y_title, last): (&str, bool),
+    language: Language,
 ) -> Drawn {
     let (left, right) = x.ends();
     let (bottom, top) = y.ends();
     let count = strip.trials.len();
-    let trials = if count == 1 {
-        "1 trial".to_owned()
-    } else {
-        format!("{count} trials")
+    let trials = match (language, count) {
+        (Language::English, 1) => "1 trial".to_owned(),
+        (Language::English, _) => format!("{count} trials"),
+        (Language::Chinese, _) => format!("{count} 次试验"),
     };
     let face = Type {
         bold: true,
@@ -174,7 +175,10 @@ fn draw_strip(
     let name = fitted(&name, face, right - left);
     draw_y(canvas, y, (left, right), "")?;
     let x_title = if last {
-        "milliseconds since the start of the trial"
+        language.of(
+            "milliseconds since the start of the trial",
+            "自试验开始的毫秒数",
+        )
     } else {
         ""
     };

@@ -9,6 +9,7 @@ use super::style::{
     AXIS, ArmStyle, Dash, INK, LABEL, MUTED, Marker, PALETTE, TICK, Type, fitted, wrapped,
 };
 use crate::effect::Effect;
+use crate::language::Language;
 use crate::record::Metric;
 use crate::screening::{ScreenedEffect, ScreenedMetric, size};
 use crate::statistics::Interval;
@@ -42,18 +43,17 @@ struct Bar<'a> {
 }
 
 impl<'a> Bar<'a> {
-    fn new(own: &'a ScreenedEffect, scale: Scale) -> Option<Self> {
-        let name = own
-            .factor
-            .as_deref()
-            .unwrap_or("transport")
-            .replace('_', " ");
+    fn new(own: &'a ScreenedEffect, scale: Scale, language: Language) -> Option<Self> {
+        let name = name(own, language);
         let name = format!("{name}: {} → {}", own.low, own.high);
         Some(Self {
             own,
             value: own.value(scale)?,
             name: wrapped(&name, LABEL, NAMES - 14.0),
-            only: own.only.as_ref().map(|only| format!("on {only} only")),
+            only: own.only.as_ref().map(|only| match language {
+                Language::English => format!("on {only} only"),
+                Language::Chinese => format!("仅 {only}"),
+            }),
         })
     }
 
@@ -78,6 +78,7 @@ struct Plot<'a> {
     unit: &'a str,
     x: Axis,
     none: f64,
+    language: Language,
 }
 
 pub(super) fn draw(
@@ -94,24 +95,33 @@ pub(super) fn draw(
     let Some(((screened, transports), metric)) = screened.zip(material.metric(name)) else {
         return Ok(None);
     };
-    let scale = screened.scale;
+    let (scale, language) = (screened.scale, material.language);
     let bars: Vec<Bar<'_>> = screened
         .effects
         .iter()
-        .filter_map(|own| Bar::new(own, scale))
+        .filter_map(|own| Bar::new(own, scale, language))
         .collect();
     let band = band(screened, metric);
-    let Some(plot) = plot(&bars, band, scale, &metric.unit) else {
+    let Some(plot) = plot(&bars, band, (scale, language), &metric.unit) else {
         return Ok(None);
     };
-    let legend = legend(transports, bars.iter().any(|bar| bar.differs().is_some()));
-    let entries = legend.iter().map(|style| (style, style.legend.clone()));
-    let subtitle = format!(
-        "{subtitle} · whiskers are intervals, the band is the margin, pale bars are not decided or within it"
+    let legend = legend(
+        transports,
+        bars.iter().any(|bar| bar.differs().is_some()),
+        language,
     );
+    let entries = legend.iter().map(|style| (style, style.legend.clone()));
+    let subtitle = match language {
+        Language::English => format!(
+            "{subtitle} · whiskers are intervals, the band is the margin, pale bars are not decided or within it"
+        ),
+        Language::Chinese => {
+            format!("{subtitle} · 须线是区间，灰带是余量，浅色条无定论或在余量之内")
+        }
+    };
     let heading = Heading::new(title, &subtitle, entries.collect(), Sample::Point);
 
-    let missing = missing(screened);
+    let missing = missing(screened, language);
     let top = heading.height() + 6.0;
     let bottom = top + bars.iter().map(Bar::height).sum::<f64>();
     let foot = if missing.is_some() { LINE } else { 0.0 };
@@ -142,7 +152,12 @@ fn band(screened: &ScreenedMetric, metric: &Metric) -> Interval {
 }
 
 /// `None` where there is nothing to show.
-fn plot<'a>(bars: &[Bar<'_>], band: Interval, scale: Scale, unit: &'a str) -> Option<Plot<'a>> {
+fn plot<'a>(
+    bars: &[Bar<'_>],
+    band: Interval,
+    (scale, language): (Scale, Language),
+    unit: &'a str,
+) -> Option<Plot<'a>> {
     if bars.is_empty() {
         return None;
     }
@@ -167,11 +182,12 @@ fn plot<'a>(bars: &[Bar<'_>], band: Interval, scale: Scale, unit: &'a str) -> Op
         unit,
         x,
         none,
+        language,
     })
 }
 
 /// The transport's bar, a factor's, and where effects differ, the markers of either transport.
-fn legend([first, second]: &[String; 2], differ: bool) -> Vec<ArmStyle> {
+fn legend([first, second]: &[String; 2], differ: bool, language: Language) -> Vec<ArmStyle> {
     let entry = |legend: String, color, marker| ArmStyle {
         label: String::new(),
         legend,
@@ -180,29 +196,47 @@ fn legend([first, second]: &[String; 2], differ: bool) -> Vec<ArmStyle> {
         marker,
     };
     let mut legend = vec![
-        entry("the transport".to_owned(), TRANSPORT, Marker::Square),
-        entry("a factor".to_owned(), FACTOR, Marker::Square),
+        entry(
+            language.of("the transport", "传输方式").to_owned(),
+            TRANSPORT,
+            Marker::Square,
+        ),
+        entry(
+            language.of("a factor", "因子").to_owned(),
+            FACTOR,
+            Marker::Square,
+        ),
     ];
     if differ {
-        legend.push(entry(format!("on {first} alone"), INK, ON[0]));
-        legend.push(entry(format!("on {second} alone"), INK, ON[1]));
+        legend.push(entry(alone(first, language), INK, ON[0]));
+        legend.push(entry(alone(second, language), INK, ON[1]));
     }
     legend
 }
 
-fn missing(screened: &ScreenedMetric) -> Option<String> {
+fn alone(transport: &str, language: Language) -> String {
+    match language {
+        Language::English => format!("on {transport} alone"),
+        Language::Chinese => format!("单看 {transport}"),
+    }
+}
+
+/// A factor's name, or that it is the transport.
+fn name(own: &ScreenedEffect, language: Language) -> String {
+    let transport = language.of("transport", "传输方式");
+    own.factor.as_deref().unwrap_or(transport).replace('_', " ")
+}
+
+fn missing(screened: &ScreenedMetric, language: Language) -> Option<String> {
     let missing = screened
         .effects
         .iter()
         .filter(|own| own.not_estimable.is_some());
-    let named = missing.map(|own| {
-        own.factor
-            .as_deref()
-            .unwrap_or("transport")
-            .replace('_', " ")
-    });
-    let named: Vec<String> = named.collect();
-    let said = format!("Not estimable from the valid trials: {}", named.join(", "));
+    let named: Vec<String> = missing.map(|own| name(own, language)).collect();
+    let said = match language {
+        Language::English => format!("Not estimable from the valid trials: {}", named.join(", ")),
+        Language::Chinese => format!("有效试验无法估计：{}", named.join("、")),
+    };
     (!named.is_empty()).then(|| fitted(&said, TICK, WIDTH - 2.0 * EDGE))
 }
 
@@ -212,9 +246,17 @@ fn draw_frame(
     (bottom, top): (f64, f64),
     band: Interval,
 ) -> Drawn {
-    let x_title = match plot.scale {
-        Scale::Ratio => "the level after the arrow ÷ the one before".to_owned(),
-        Scale::Difference => format!("the level after the arrow − the one before, {}", plot.unit),
+    let x_title = match (plot.scale, plot.language) {
+        (Scale::Ratio, Language::English) => {
+            "the level after the arrow ÷ the one before".to_owned()
+        }
+        (Scale::Ratio, Language::Chinese) => "箭头后的水平 ÷ 箭头前的水平".to_owned(),
+        (Scale::Difference, Language::English) => {
+            format!("the level after the arrow − the one before, {}", plot.unit)
+        }
+        (Scale::Difference, Language::Chinese) => {
+            format!("箭头后的水平 − 箭头前的水平，{}", plot.unit)
+        }
     };
     let ends = [band.low, band.high].map(|end| plot.x.at(end));
     canvas.fill((ends[0], top), (ends[1], bottom), MUTED, 0.13)?;
@@ -280,19 +322,24 @@ fn draw_figures(canvas: &Canvas<'_>, bar: &Bar<'_>, plot: &Plot<'_>, (x, y): (f6
             ..LABEL
         },
     )?;
-    canvas.text(word(verdict), (WIDTH - EDGE, y), Anchor::Right, TICK)
+    let word = word(verdict, plot.language);
+    canvas.text(word, (WIDTH - EDGE, y), Anchor::Right, TICK)
 }
 
 /// The same effect on either transport, below the bar.
 fn draw_differing(canvas: &Canvas<'_>, on: [f64; 2], plot: &Plot<'_>, y: f64) -> Drawn {
-    canvas.text("differs by transport", (EDGE + 12.0, y), Anchor::Left, TICK)?;
+    let differs = plot.language.of("differs by transport", "因传输方式而异");
+    canvas.text(differs, (EDGE + 12.0, y), Anchor::Left, TICK)?;
     let ends = on.map(|value| plot.x.at(value));
     canvas.line(&ends.map(|end| (end, y)), Pen::solid(MUTED, 1.2))?;
     for (end, marker) in ends.into_iter().zip(ON) {
         canvas.marker((end, y), marker, 4.0, INK, 1.0)?;
     }
     let [first, second] = on.map(|value| size(plot.scale, value, plot.unit));
-    let said = format!("{first} and {second}");
+    let said = match plot.language {
+        Language::English => format!("{first} and {second}"),
+        Language::Chinese => format!("{first} 与 {second}"),
+    };
     let x = WIDTH - EDGE - FIGURES + 12.0;
     canvas.text(
         &fitted(&said, TICK, FIGURES - 12.0),

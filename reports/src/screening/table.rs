@@ -2,6 +2,7 @@
 
 use super::{ScreenedEffect, ScreenedMetric, Screening, size};
 use crate::effect::Verdict;
+use crate::language::Language;
 use crate::quantity::{ratios, rough, signed_span};
 use crate::record::{Metric, Plan};
 use crate::table::{NOTHING, aligned, printable, word};
@@ -50,7 +51,7 @@ pub struct Line {
 impl Line {
     /// The verdict in a word.
     pub fn verdict_word(&self) -> &'static str {
-        word(self.verdict)
+        word(self.verdict, Language::English)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use pushbench_reports::calibration::Digest;
 use pushbench_reports::compare::{CompareError, compare};
+use pushbench_reports::dictionary::Dictionary;
 use pushbench_reports::effect::Verdict;
 use pushbench_reports::read::{Run, read};
 use pushbench_reports::record::{Manifest, Record, ScreenRow};
@@ -226,8 +227,8 @@ fn one_replicate_decides_nothing_and_says_why() {
 #[test]
 fn a_screen_is_rendered_and_its_arms_are_not_compared() {
     let (dir, ..) = run(|_, _| ());
-    let rendered = render(dir.path()).unwrap();
-    let again = render(dir.path()).unwrap();
+    let rendered = render(dir.path(), &Dictionary::EMPTY).unwrap();
+    let again = render(dir.path(), &Dictionary::EMPTY).unwrap();
     assert_eq!(rendered, again);
     assert!(
         rendered.answer.contains("mattered more than the transport"),

@@ -216,6 +216,24 @@ fn a_planted_benchmark_is_refuted_from_its_own_data() {
     fails(&wrong, "during the stall waited too");
 }
 
+/// By a committed run, whose tuned WebSocket needs half the memory of SSE and is as fast.
+#[test]
+fn a_choice_is_held_against_a_run() {
+    let sample = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sample").join(name);
+        path.canonicalize().unwrap().to_str().unwrap().to_owned()
+    };
+    let full = sample("full");
+    let of = |choice| ["12", "--workload", "chat", "--run", &full, choice];
+    passes(&of("choice=websocket"));
+    fails(&of("choice=sse"), "against it: 1");
+    let screen = sample("screen");
+    fails(
+        &["12", "--workload", "games", "--run", &screen, "choice=sse"],
+        "latency: 0 rounds",
+    );
+}
+
 #[test]
 fn what_cannot_be_graded_is_refused() {
     refused(&["13"], "0 to 12");
@@ -228,5 +246,9 @@ fn what_cannot_be_graded_is_refused() {
     refused(&["5", "missing.toml"], "missing.toml");
     refused(&["2", "--", "no-such-program-here"], "cannot start");
     refused(&["12", "choice=sse"], "--run DIR");
+    refused(
+        &["12", "--workload", "chat", "--run", "nowhere", "choice=sse"],
+        "nowhere",
+    );
     refused(&["0", "--lang", "fr"], "en or zh");
 }

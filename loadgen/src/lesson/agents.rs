@@ -17,12 +17,12 @@ pub const LESSON: Lesson = Lesson {
          \x20 saved        per cent of `full` that this saves\n\
          \x20 uplink_mbit  Mbit/s of the uplink at which sending what is saved takes as long as 40 % of a turn whose other parts take 30 s\n\n\
          Answer:  pushbench lesson 10 full=… incremental=… saved=… uplink_mbit=…",
-        "智能体的一轮里调用工具 20 次，共发 21 个请求。系统提示与工具说明有 12000 字节；每次调用之后，对话增加模型的调用 500 字节\
+        "智能体的一个回合里调用工具 20 次，共发 21 个请求。系统提示与工具说明有 12000 字节；每次调用之后，对话增加模型的调用 500 字节\
          和工具的结果 3500 字节。请求头和 JSON 已计算在内。\n\
-         \x20 full         每个请求都带上迄今的整个对话时，一轮上行的字节数\n\
+         \x20 full         每个请求都带上迄今的整个对话时，一个回合上行的字节数\n\
          \x20 incremental  服务器记住对话、请求只带新内容时的字节数：提示一次，之后每次只有结果\n\
          \x20 saved        相对 `full` 节省的百分比\n\
-         \x20 uplink_mbit  上行带宽（Mbit/s）：发送所省字节的时间等于整轮的 40 %，其余部分用时 30 秒\n\n\
+         \x20 uplink_mbit  上行带宽（Mbit/s）：发送所省字节的时间等于整个回合的 40 %，其余部分用时 30 秒\n\n\
          回答：pushbench lesson 10 full=… incremental=… saved=… uplink_mbit=…",
     ),
 };

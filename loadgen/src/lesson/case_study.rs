@@ -37,7 +37,7 @@ pub const LESSON: Lesson = Lesson {
          \x20 g  Gemini 的 Live API 是 SSE\n\
          \x20 h  MCP 的 HTTP 传输是两个端点，其中一个是长期的事件流\n\
          \x20 i  服务器应按请求的 Accept 头选择流的格式，因为所有 LLM 客户端都发 text/event-stream\n\
-         \x20 j  用 SSE 输出的服务无法把一轮长回答移交给另一条连接\n\
+         \x20 j  用 SSE 输出的服务无法把一个长回答移交给另一条连接\n\
          \x20 k  从 SSE 换到 WebSocket 的网关，首个 token 早 28 到 41 %\n\
          \x20 l  WebTransport 让页面通过 HTTP/3 使用流和数据报\n\n\
          回答：pushbench lesson 11 a=… b=… c=… d=… e=… f=… g=… h=… i=… j=… k=… l=…",
@@ -159,7 +159,7 @@ const STATEMENTS: [Statement; 12] = [
         "untested",
         (
             "Published of one gateway. The page of claims says what the transport alone does.",
-            "这是某一网关公布的数字。单是传输方式有多大作用，见说法审判页。",
+            "这是某一网关公布的数字。单是传输方式有多大作用，见公开说法的检验页。",
         ),
     ),
     statement(

@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pushbench_reports::quantity::{quantity, ratios, signed_span};
+use pushbench_reports::{
+    language::Language,
+    quantity::{quantity, ratios, signed_span},
+};
 use serde_json::Value;
 
 /// A page with its figures filled in.
@@ -21,6 +24,10 @@ pub struct Filled {
 
 /// Fills in the figures of a page of `folder`; what has no such value is added to `wrong`.
 pub fn filled(text: &str, folder: &Path, wrong: &mut Vec<String>) -> Filled {
+    let language = match folder.ends_with("zh") {
+        true => Language::Chinese,
+        false => Language::English,
+    };
     let mut runs = BTreeMap::new();
     let mut out = String::new();
     let mut figures = 0;
@@ -41,7 +48,7 @@ pub fn filled(text: &str, folder: &Path, wrong: &mut Vec<String>) -> Filled {
         let run = folder.join(path.split('#').next().unwrap());
         let run = run.parent().unwrap().to_owned();
         figures += 1;
-        let found = value(summary(&mut runs, &run), key);
+        let found = value(summary(&mut runs, &run), key, language);
         if found.is_none() {
             wrong.push(format!("{}: no `{key}`", run.display()));
         }
@@ -62,7 +69,7 @@ fn summary<'a>(runs: &'a mut BTreeMap<PathBuf, Value>, run: &Path) -> &'a Value 
 }
 
 /// What the run says under that key.
-fn value(summary: &Value, key: &str) -> Option<String> {
+fn value(summary: &Value, key: &str, language: Language) -> Option<String> {
     let words: Vec<_> = key.split(' ').collect();
     match words[..] {
         // The transport is a factor too, and has no name of its own.
@@ -101,11 +108,22 @@ fn value(summary: &Value, key: &str) -> Option<String> {
                         ["difference_low", "difference_high"].map(|end| effect[end].as_f64());
                     Some(signed_span(low?, high?, effect["unit"].as_str()?))
                 }
-                ["verdict"] => Some(own?["verdict"].as_str()?.to_owned()),
+                ["verdict"] => Some(spoken(own?["verdict"].as_str()?, language).to_owned()),
                 _ => None,
             }
         }
         _ => None,
+    }
+}
+
+/// A verdict in the edition's words.
+fn spoken(verdict: &str, language: Language) -> &str {
+    match verdict {
+        "better" => language.of("better", "更好"),
+        "worse" => language.of("worse", "更差"),
+        "equivalent" => language.of("equivalent", "等效"),
+        "inconclusive" => language.of("inconclusive", "无定论"),
+        other => other,
     }
 }
 

@@ -220,7 +220,9 @@ fn a_planted_benchmark_is_refuted_from_its_own_data() {
 #[test]
 fn a_choice_is_held_against_a_run() {
     let sample = |name: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sample").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../docs/sample")
+            .join(name);
         path.canonicalize().unwrap().to_str().unwrap().to_owned()
     };
     let full = sample("full");

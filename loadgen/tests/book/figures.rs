@@ -35,7 +35,16 @@ pub fn filled(text: &str, folder: &Path, wrong: &mut Vec<String>) -> Filled {
     // From behind: the link's end tells a figure, its text is what stands before.
     while let Some(at) = rest.find("](../sample/") {
         let (before, link) = rest.split_at(at);
-        let Some(end) = link.find(')') else { break };
+        // A title may have parentheses of its own.
+        let titled = link
+            .find(" \"")
+            .is_some_and(|title| link.find(')').is_some_and(|end| title < end));
+        let Some(end) = (match titled {
+            true => link.find("\")").map(|quote| quote + 1),
+            false => link.find(')'),
+        }) else {
+            break;
+        };
         let target = &link[2..end];
         rest = &link[end..];
         let Some((path, key)) = target.split_once(" \"") else {
@@ -49,6 +58,7 @@ pub fn filled(text: &str, folder: &Path, wrong: &mut Vec<String>) -> Filled {
         let run = run.parent().unwrap().to_owned();
         figures += 1;
         let found = value(summary(&mut runs, &run), key, language);
+        let found = found.map(|found| in_edition(&found, language));
         if found.is_none() {
             wrong.push(format!("{}: no `{key}`", run.display()));
         }
@@ -78,7 +88,8 @@ fn value(summary: &Value, key: &str, language: Language) -> Option<String> {
             let metrics = screens.iter().flat_map(|screen| array(&screen["metrics"]));
             let metric = { metrics }.find(|found| found["metric"] == metric)?;
             let effects = array(&metric["effects"]);
-            let own = { effects }.find(|found| found["factor"].as_str().unwrap_or("transport") == factor)?;
+            let own = { effects }
+                .find(|found| found["factor"].as_str().unwrap_or("transport") == factor)?;
             ratio(&own["effect"])
         }
         [experiment, metric, arm, ref field @ ..] => {
@@ -113,6 +124,24 @@ fn value(summary: &Value, key: &str, language: Language) -> Option<String> {
             }
         }
         _ => None,
+    }
+}
+
+/// The words between the digits in the edition's language.
+fn in_edition(figure: &str, language: Language) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        (" to ", " 到 "),
+        ("round trips", "次往返"),
+        ("bytes", "字节"),
+        ("messages", "条消息"),
+    ];
+    match language {
+        Language::English => figure.to_owned(),
+        Language::Chinese => WORDS
+            .iter()
+            .fold(figure.to_owned(), |text, (english, chinese)| {
+                text.replace(english, chinese)
+            }),
     }
 }
 
@@ -168,8 +197,14 @@ fn a_figure_is_filled_in_and_a_missing_one_is_told() {
     let mut wrong = Vec::new();
     assert_eq!(fill("memory m b_c", &mut wrong), "3 KiB");
     assert_eq!(fill("memory m a", &mut wrong), "1 KiB");
+    assert_eq!(fill("memory m (b)", &mut Vec::new()), "?");
     assert_eq!(fill("memory m b_c ratio", &mut wrong), "3.00 (2.50–3.50)");
     assert_eq!(fill("memory m b_c verdict", &mut wrong), "worse");
+    assert_eq!(fill("memory m b_c difference", &mut wrong), "+2 KiB");
+    assert_eq!(
+        in_edition("+1 to +2 messages", Language::Chinese),
+        "+1 到 +2 条消息"
+    );
     assert!(wrong.is_empty());
     assert_eq!(fill("memory m nobody", &mut wrong), "?");
     assert_eq!(wrong.len(), 1);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pushbench_reports::language::Language;
 use pushbench_server::{
     config::Config,
     corpus::{self, Language as Tongue},
@@ -123,32 +124,59 @@ fn judge(lines: &[String], seed: u64, call: &Call) -> Vec<Mark> {
         at.and_then(|at| expected.get(at)) == Some(&token.text.as_str())
     });
     let same = same.count();
-    let mark = |right, english: String, chinese: String| Mark {
+    let said = |english: String, chinese: String| match call.language {
+        Language::English => english,
+        Language::Chinese => chinese,
+    };
+    // What to do about it, where something is wrong.
+    let mark = |right: bool, text: String, hint: (&str, &str)| Mark {
         right,
-        text: call
-            .language
-            .of(true, false)
-            .then_some(english)
-            .unwrap_or(chinese),
+        text: match right {
+            true => text,
+            false => format!("{text}\n    {}", call.language.of(hint.0, hint.1)),
+        },
     };
     vec![
         mark(
             missing == 0,
-            format!("{missing} tokens missing: after a cut, ask again with Last-Event-ID"),
-            format!("缺 {missing} 个 token：切断后用 Last-Event-ID 再问"),
+            said(
+                format!("{missing} tokens missing"),
+                format!("缺 {missing} 个 token"),
+            ),
+            (
+                "after a cut, ask again with Last-Event-ID",
+                "切断后用 Last-Event-ID 再问",
+            ),
         ),
         mark(
             repeated == 0,
-            format!(
-                "{repeated} tokens twice: an event without its blank line did not happen, and its id does not count"
+            said(
+                format!("{repeated} tokens twice"),
+                format!("重复 {repeated} 个 token"),
             ),
-            format!("重复 {repeated} 个 token：没有空行收尾的事件不算发生，它的 id 也不算数"),
+            (
+                "an event without its blank line did not happen, and its id does not count",
+                "没有空行收尾的事件不算发生，它的 id 也不算数",
+            ),
         ),
-        mark(ordered, "in order".to_owned(), "按顺序".to_owned()),
+        mark(
+            ordered,
+            said("in order".to_owned(), "按顺序".to_owned()),
+            (
+                "print a token when its event is dispatched",
+                "事件派发时就输出",
+            ),
+        ),
         mark(
             same == TOKENS && came.len() == TOKENS,
-            format!("{same} of {TOKENS} texts as sent"),
-            format!("{TOKENS} 个文本中 {same} 个与发送的一致"),
+            said(
+                format!("{same} of {TOKENS} texts as sent"),
+                format!("{TOKENS} 个文本中 {same} 个与发送的一致"),
+            ),
+            (
+                "the text is the field `text` of the data, which is JSON",
+                "文本是 data（JSON）里的 `text` 字段",
+            ),
         ),
     ]
 }

@@ -58,7 +58,7 @@ pub const BUILT_IN: [BuiltIn; 8] = [
     },
     BuiltIn {
         name: "screen",
-        what: "ten knobs at two levels each on SSE and WebSocket, and which of them matters more than the transport",
+        what: "eleven knobs at two levels each on SSE and WebSocket, and which of them matters more than the transport",
         plan: super::screen,
     },
     BuiltIn {

@@ -129,11 +129,13 @@ fn value(summary: &Value, key: &str, language: Language) -> Option<String> {
 
 /// The words between the digits in the edition's language.
 fn in_edition(figure: &str, language: Language) -> String {
-    const WORDS: [(&str, &str); 4] = [
+    const WORDS: [(&str, &str); 6] = [
         (" to ", " 到 "),
         ("round trips", "次往返"),
+        ("round trip", "次往返"),
         ("bytes", "字节"),
         ("messages", "条消息"),
+        ("message", "条消息"),
     ];
     match language {
         Language::English => figure.to_owned(),

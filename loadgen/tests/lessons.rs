@@ -172,6 +172,15 @@ fn sums_are_graded() {
     );
 }
 
+/// A program that keeps what it prints until it ends, as many languages do by default.
+#[test]
+fn one_that_does_not_flush_is_told_so_and_one_that_crashes_is_not() {
+    let buffering = "import sys\nlines = sys.stdin.read()\n";
+    fails(&["2", "--", "python3", "-c", buffering], "and flush");
+    let crashing = "raise SystemExit('my own fault')";
+    fails(&["2", "--", "python3", "-c", crashing], "my own fault");
+}
+
 /// As a learner computes them, from the files.
 #[test]
 fn a_planted_benchmark_is_refuted_from_its_own_data() {
@@ -253,4 +262,8 @@ fn what_cannot_be_graded_is_refused() {
         "nowhere",
     );
     refused(&["0", "--lang", "fr"], "en or zh");
+    refused(&["0", "--", "true"], "no use for a program");
+    refused(&["0", "--capture"], "no use for --capture");
+    refused(&["4", "--workload", "chat"], "no use for --workload");
+    refused(&["4", "verdict=maybe"], "none of better");
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use pushbench_reports::language::Language;
 
 use super::{
-    run::{pin, site},
-    say, single_threaded,
+    run::{outcome::INTERRUPTED, pin, site},
+    say, single_threaded, stop_signal,
 };
 use crate::{
     lesson::{Answers, Call, LESSONS, Lesson, Mark, Outcome, Workload, take},
@@ -69,7 +69,17 @@ pub fn run(args: Take) -> anyhow::Result<ExitCode> {
     let call = call(args)?;
     raise_open_files();
     pin(&call.site)?;
-    let outcome = single_threaded()?.block_on(take(lesson, &call))?;
+    let outcome = single_threaded()?.block_on(async {
+        let mut stop = std::pin::pin!(stop_signal()?);
+        tokio::select! {
+            // Dropping the lesson ends what it started, the learner's program too.
+            () = &mut stop => Ok(None),
+            outcome = take(lesson, &call) => outcome.map(Some),
+        }
+    })?;
+    let Some(outcome) = outcome else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
     match outcome {
         Outcome::Asked(question) => {
             say(&format!("{}\n\n{}", heading(lesson, language), question))?;

@@ -186,8 +186,8 @@ mod tests {
         let lines: Vec<_> = lines.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("000000  64 61 74 61 3a 20 e4 bd a0 20 61"));
-        assert!(lines[0].ends_with(" data: ... and m"));
-        assert!(lines[1].starts_with("000010  6f 72 65 0a 0a"));
+        assert!(lines[0].ends_with(" data: ... and mo"));
+        assert!(lines[1].starts_with("000010  72 65 0a 0a"));
     }
 
     #[tokio::test]

@@ -119,11 +119,37 @@ pub enum Outcome {
     Graded(Vec<Mark>),
 }
 
+/// Refuses what this lesson has no use for: an option that did nothing would pass for one that was heard.
+fn fits(lesson: &Lesson, call: &Call) -> anyhow::Result<()> {
+    let number = lesson.number;
+    let programs = [2, 3, 7, 9];
+    let refused = [
+        (call.capture, number == 1 && call.asks(), "--capture"),
+        (
+            !call.program.is_empty(),
+            programs.contains(&number),
+            "a program",
+        ),
+        (call.run.is_some(), number == 12, "--run"),
+        (call.workload.is_some(), number == 12, "--workload"),
+    ];
+    match refused
+        .iter()
+        .find(|(given, has_use, _)| *given && !has_use)
+    {
+        None => Ok(()),
+        Some((.., what)) => bail!(
+            "lesson {number} has no use for {what} here: `pushbench lesson {number}` says how to answer"
+        ),
+    }
+}
+
 /// Asks or grades.
 ///
 /// # Errors
 /// An answer that cannot be read, or an exercise that cannot be set up.
 pub async fn take(lesson: &Lesson, call: &Call) -> anyhow::Result<Outcome> {
+    fits(lesson, call)?;
     if call.asks() {
         let prepared = match lesson.number {
             1 if call.capture => bytes::capture(call).await?,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use anyhow::bail;
 use pushbench_reports::{
     quantity::number,
     statistics::{Level, Pair, ratio},
@@ -19,7 +20,7 @@ pub const LESSON: Lesson = Lesson {
     number: 4,
     title: ("Latency done honestly", "诚实地测延迟"),
     question: (
-        "Somebody publishes: \"p99 is 1.6 ms. And B needs 12 % less CPU than A: in the best round even 24 %.\" You have the data.\n\n\
+        "Somebody publishes: \"p99 is 1.6 ms. And B needs less CPU than A: 12 % in the first round, in the best even 24 %.\" You have the data.\n\n\
          \x20 requests.csv  1,000 requests, meant to be sent one every 10 ms; each waited for the one before it to be answered\n\
          \x20 rounds.csv    CPU a message of both arms in ten rounds, microseconds\n\n\
          \x20 claimed_p99_ms  p99 of received − sent: what they computed\n\
@@ -28,7 +29,7 @@ pub const LESSON: Lesson = Lesson {
          \x20 low, high       its 95 % interval by Student's t on the logarithms\n\
          \x20 verdict         better, worse, equivalent or inconclusive, with a margin of 10 % (0.90 to 1.10; less is better)\n\n\
          Answer:  pushbench lesson 4 claimed_p99_ms=… p99_ms=… ratio=… low=… high=… verdict=…",
-        "有人发表：“p99 为 1.6 ms。B 的 CPU 比 A 少 12 %，最好的一轮甚至少 24 %。”数据在你手里。\n\n\
+        "有人发表：“p99 为 1.6 ms。B 的 CPU 比 A 少：第一轮少 12 %，最好的一轮甚至少 24 %。”数据在你手里。\n\n\
          \x20 requests.csv  1000 个请求，计划每 10 ms 发一个；每个都要等前一个得到回答才发出\n\
          \x20 rounds.csv    十轮中两组每条消息的 CPU，微秒\n\n\
          \x20 claimed_p99_ms  received − sent 的 p99：他们算的\n\
@@ -64,6 +65,9 @@ const ROUNDS: [(f64, f64); 10] = [
     (6.3, 7.0),
     (7.0, 6.1),
 ];
+
+/// What may be concluded.
+const VERDICTS: [&str; 4] = ["better", "worse", "equivalent", "inconclusive"];
 
 /// The largest ratio that does not matter.
 const MARGIN: f64 = 0.1;
@@ -182,7 +186,7 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
         number_of("high", high, "", ESTIMATE, estimate),
     ];
     let mut marks = numbers::grade(&expected, &call.answers, call.language)?;
-    marks.push(verdict([low, high], call));
+    marks.push(verdict([low, high], call)?);
     Ok(marks)
 }
 
@@ -197,7 +201,7 @@ fn interval() -> [f64; 3] {
     })
 }
 
-fn verdict([low, high]: [f64; 2], call: &Call) -> Mark {
+fn verdict([low, high]: [f64; 2], call: &Call) -> anyhow::Result<Mark> {
     let truth = if low > 1.0 - MARGIN && high < 1.0 + MARGIN {
         "equivalent"
     } else if high < 1.0 {
@@ -207,7 +211,16 @@ fn verdict([low, high]: [f64; 2], call: &Call) -> Mark {
     } else {
         "inconclusive"
     };
-    let answer = call.answers.text("verdict").unwrap_or("?");
+    let Some(answer) = call.answers.text("verdict") else {
+        let missing = call.language.of("not answered", "没有回答");
+        return Ok(Mark {
+            right: false,
+            text: format!("verdict: {missing}"),
+        });
+    };
+    if !VERDICTS.contains(&answer) {
+        bail!("`verdict={answer}` is none of {}", VERDICTS.join(", "));
+    }
     let right = answer == truth;
     let text = if right {
         format!("verdict = {truth}")
@@ -219,7 +232,7 @@ fn verdict([low, high]: [f64; 2], call: &Call) -> Mark {
         let (low, high) = (number(low), number(high));
         format!("verdict={answer}: {truth}\n    {low}–{high}: {why}")
     };
-    Mark { right, text }
+    Ok(Mark { right, text })
 }
 
 #[cfg(test)]

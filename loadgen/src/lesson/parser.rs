@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Call, Lesson, Mark, program::Program, program_of, said};
+use super::{
+    Call, Lesson, Mark,
+    program::{Heard, Program},
+    program_of, said,
+};
 use cases::{CASES, Case};
 
 pub const LESSON: Lesson = Lesson {
@@ -65,8 +69,10 @@ async fn run(case: &Case, command: &[String], call: &Call) -> anyhow::Result<Opt
         program.tell(&hex).await;
         if case.at_once && lines.len() < case.events.len() {
             match program.hear(PATIENCE).await {
-                Some(line) => lines.push(line),
-                None => {
+                Heard::Line(line) => lines.push(line),
+                // What it said at its end is told below.
+                Heard::Gone => break,
+                Heard::Silence => {
                     let late = call.language.of(
                         "nothing was printed when the event's blank line had come: print it at once, and flush",
                         "事件的空行已到，却没有输出：应立即输出并冲刷缓冲（flush）",

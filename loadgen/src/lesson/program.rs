@@ -1,9 +1,10 @@
 //! A learner's program: started without a shell, spoken to through its standard input and output, bounded in
-//! time and in what it says, and ended with us.
+//! time and in what it says, and ended with all that it has started.
 
 use std::{process::Stdio, time::Duration};
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -20,8 +21,30 @@ const LAST_LINES: usize = 3;
 #[derive(Debug)]
 pub struct Program {
     child: Child,
+    /// Of itself and all that it starts: known here, since a program that has ended has no id any more.
+    group: Option<Pid>,
     input: Option<ChildStdin>,
     lines: Lines<BufReader<tokio::io::Take<ChildStdout>>>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // Everybody may have ended by themselves.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// What it does when it is listened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A line.
+    Line(String),
+    /// Nothing for that long, though it runs.
+    Silence,
+    /// It has ended, or cannot be read.
+    Gone,
 }
 
 /// What became of it.
@@ -53,11 +76,14 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start `{program}`: is it there, and executable?"))?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let group = id.and_then(Pid::from_raw);
         let input = child.stdin.take();
         let output = child.stdout.take().context("no standard output")?;
         let lines = BufReader::new(output.take(OUTPUT_BYTES_MAX)).lines();
         Ok(Self {
             child,
+            group,
             input,
             lines,
         })
@@ -73,10 +99,13 @@ impl Program {
         }
     }
 
-    /// Its next line; none when it has ended, or says nothing for that long.
-    pub async fn hear(&mut self, patience: Duration) -> Option<String> {
-        let line = timeout(patience, self.lines.next_line()).await;
-        line.ok()?.ok().flatten()
+    /// Its next line, if there is one by then.
+    pub async fn hear(&mut self, patience: Duration) -> Heard {
+        match timeout(patience, self.lines.next_line()).await {
+            Err(_) => Heard::Silence,
+            Ok(Ok(Some(line))) => Heard::Line(line),
+            Ok(Ok(None) | Err(_)) => Heard::Gone,
+        }
     }
 
     /// Ends its input, and waits for its end.
@@ -85,10 +114,25 @@ impl Program {
         let mut lines = Vec::new();
         let mut errors = self.child.stderr.take();
         let mut said = Vec::new();
+        let mut unreadable = None;
         let all = async {
             let printed = async {
-                while let Ok(Some(line)) = self.lines.next_line().await {
-                    lines.push(line);
+                loop {
+                    match self.lines.next_line().await {
+                        Ok(Some(line)) => lines.push(line),
+                        Ok(None) => break,
+                        Err(error) => {
+                            unreadable = Some(format!("what it printed cannot be read: {error}"));
+                            break;
+                        }
+                    }
+                }
+                // It goes on printing, and would wait for ever for somebody to read it.
+                if self.lines.get_ref().get_ref().limit() == 0 {
+                    unreadable = Some(format!("it printed more than {OUTPUT_BYTES_MAX} bytes"));
+                }
+                if unreadable.is_some() {
+                    self.child.start_kill().ok();
                 }
             };
             let complained = async {
@@ -110,20 +154,8 @@ impl Program {
             Ok(Ok(status)) if !status.success() => Some(format!("it ended with {status}")),
             Ok(Ok(_)) => None,
         };
-        self.kill().await;
-        let trouble = trouble.map(|trouble| trouble + &last(&said));
+        let trouble = unreadable.or(trouble).map(|trouble| trouble + &last(&said));
         Ended { lines, trouble }
-    }
-
-    /// And all that it has started.
-    async fn kill(&mut self) {
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
-            let signal = rustix::process::Signal::KILL;
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process_group(group, signal);
-        }
-        let _ = self.child.kill().await;
     }
 }
 
@@ -157,7 +189,10 @@ mod tests {
         let mut program =
             Program::start(&shell(script), &[("GREETING", "hello".to_owned())]).unwrap();
         program.tell("one").await;
-        assert_eq!(program.hear(PATIENCE).await.as_deref(), Some("hello one"));
+        assert_eq!(
+            program.hear(PATIENCE).await,
+            Heard::Line("hello one".to_owned())
+        );
         program.tell("two").await;
         let ended = program.end(PATIENCE).await;
         assert_eq!(ended.lines, ["hello two", "end"]);
@@ -180,11 +215,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_it_left_behind_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 60 >/dev/null 2>&1 & echo $! > {}", file.display());
+        let ended = Program::start(&shell(&script), &[])
+            .unwrap()
+            .end(PATIENCE)
+            .await;
+        assert_eq!(ended.trouble, None);
+        let left: i32 = std::fs::read_to_string(file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let left = Pid::from_raw(left).unwrap();
+        let lives = || rustix::process::test_kill_process(left).is_ok();
+        let begun = std::time::Instant::now();
+        while lives() && begun.elapsed() < PATIENCE {
+            // A killed process is there until its parent, which is init now, has seen it.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.as_raw_nonzero()));
+            if stat.is_ok_and(|stat| stat.contains(") Z ")) {
+                return;
+            }
+        }
+        assert!(!lives());
+    }
+
+    #[tokio::test]
+    async fn silence_is_told_from_an_end() {
+        let mut program = Program::start(&shell("sleep 60"), &[]).unwrap();
+        let heard = program.hear(Duration::from_millis(50)).await;
+        assert_eq!(heard, Heard::Silence);
+        let mut program = Program::start(&shell("exit 0"), &[]).unwrap();
+        assert_eq!(program.hear(PATIENCE).await, Heard::Gone);
+        let binary = Program::start(&shell("printf '\\377\\n'"), &[]).unwrap();
+        let trouble = binary.end(PATIENCE).await.trouble.unwrap();
+        assert!(trouble.contains("cannot be read"), "{trouble}");
+    }
+
+    #[tokio::test]
     async fn endless_output_is_cut() {
         let program = Program::start(&shell("yes 0123456789"), &[]).unwrap();
         let ended = program.end(PATIENCE).await;
         let bytes: usize = ended.lines.iter().map(|line| line.len() + 1).sum();
         assert!(bytes as u64 <= OUTPUT_BYTES_MAX + 1, "{bytes}");
-        assert!(ended.trouble.is_some());
+        assert!(ended.trouble.unwrap().contains("more than"));
     }
 }

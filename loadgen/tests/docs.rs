@@ -64,12 +64,13 @@ fn prose(text: &str) -> String {
     without_code.collect::<Vec<_>>().join("\n")
 }
 
-/// Where the page's links lead: `[text](target)` and `![text](target)`.
+/// Where the page's links lead: `[text](target)`, `![text](target)` and `[text](target "title")`.
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
     let targets = prose.split("](").skip(1);
     targets
-        .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+        .filter_map(|rest| Some(rest.split_once(')')?.0))
+        .map(|target| target.split(" \"").next().unwrap_or(target).to_owned())
         .collect()
 }
 
@@ -147,11 +148,12 @@ fn commands(text: &str) -> Vec<&str> {
     lines.filter(ours).collect()
 }
 
-/// The words of a command as a shell has them, without comment and redirection; starts with the program.
+/// The words of a command as a shell has them, without comment, redirection and what is joined to it; starts
+/// with the program.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = command.trim_start();
-    while !rest.is_empty() && !rest.starts_with(['#', '>']) {
+    while !rest.is_empty() && !rest.starts_with(['#', '>', '&', '|']) {
         let quote = rest.chars().next().filter(|c| "\'\"".contains(*c));
         let (word, behind) = match quote {
             Some(quote) => rest[1..].split_once(quote).unwrap(),
@@ -160,8 +162,9 @@ fn words(command: &str) -> Vec<String> {
         words.push(word.to_owned());
         rest = behind.trim_start();
     }
-    match words.iter().position(|word| word == "--") {
-        Some(cargo) => [&["pushbench".to_owned()], &words[cargo + 1..]].concat(),
+    let cargo = words.first().is_some_and(|word| word == "cargo");
+    match words.iter().position(|word| word == "--").filter(|_| cargo) {
+        Some(ours) => [&["pushbench".to_owned()], &words[ours + 1..]].concat(),
         None => words,
     }
 }
@@ -253,14 +256,18 @@ fn plans_that_are_shipped_are_valid() {
 
 #[test]
 fn links_and_headings_are_told_from_code() {
-    let page = "# The A/A `floor`\n[a](b.md#c) `[no](d)`\n```\n# no\n[no](e)\n```\n![f](g.svg)\n";
-    assert_eq!(links(page), ["b.md#c", "g.svg"]);
+    let page = "# The A/A `floor`\n[a](b.md#c) [h](i.html \"j (k)\") `[no](d)`\n```\n# no\n[no](e)\n```\n![f](g.svg)\n";
+    assert_eq!(links(page), ["b.md#c", "i.html", "g.svg"]);
     assert_eq!(fragments(page), ["the-aa-floor"]);
     let shell = "```sh\npushbench a\nls\ncargo run --release -- b\n```\n```\npushbench no\n```\npushbench no\n";
     assert_eq!(commands(shell), ["pushbench a", "cargo run --release -- b"]);
     assert_eq!(
         words("cargo run --release -- x --y '{\"z\": 1}'   > file # why"),
         ["pushbench", "x", "--y", "{\"z\": 1}"]
+    );
+    assert_eq!(
+        words("pushbench x -- y || true"),
+        ["pushbench", "x", "--", "y"]
     );
     let here = root().join("loadgen/tests/docs.rs");
     assert_eq!(broken(&here, "https://example.org"), None);

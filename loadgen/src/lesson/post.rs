@@ -27,8 +27,7 @@ pub const LESSON: Lesson = Lesson {
          \x20 PUSHBENCH_URL      where the server is, such as http://127.0.0.1:40000\n\
          \x20 PUSHBENCH_MESSAGE  what to ask\n\
          and POSTs {\"message\": …, \"role\": \"user\"} as JSON to $PUSHBENCH_URL/api/gpt/get. The answer is a stream of UTF-8 text; \
-         a read may end inside a character. Print the text as it comes, and nothing else.\n\n\
-         Answer:  pushbench lesson 3 -- python3 mine.py\n\n\
+         a read may end inside a character. Print the text, and nothing else.\n\n\
          Then: what does EventSource do? Each is `reconnects`, `closes` or `cannot`.\n\
          \x20 a  the connection is lost in the middle of a stream\n\
          \x20 b  the server ends the response properly\n\
@@ -38,13 +37,12 @@ pub const LESSON: Lesson = Lesson {
          \x20 f  the page wants to send a prompt as the body of a POST\n\
          \x20 g  the page wants to send an Authorization header\n\
          \x20 h  nobody listens at that port for the moment\n\n\
-         Answer:  pushbench lesson 3 a=… b=… c=… d=… e=… f=… g=… h=…",
+         Answer both:  pushbench lesson 3 a=… b=… c=… d=… e=… f=… g=… h=… -- python3 mine.py",
         "第一部分：用任意语言写一个客户端，做 ChatGPT 页面所做的事。它启动时有两个环境变量\n\
          \x20 PUSHBENCH_URL      服务器地址，例如 http://127.0.0.1:40000\n\
          \x20 PUSHBENCH_MESSAGE  要问的话\n\
          请把 {\"message\": …, \"role\": \"user\"} 以 JSON POST 到 $PUSHBENCH_URL/api/gpt/get。回答是 UTF-8 文本流；一次读取可能停在字符中间。\
-         边收边输出文本，别的什么都不要输出。\n\n\
-         回答：pushbench lesson 3 -- python3 mine.py\n\n\
+         只输出文本，别的什么都不要输出。\n\n\
          第二部分：EventSource 会怎样？每项是 `reconnects`（重连）、`closes`（永久关闭）或 `cannot`（做不到）。\n\
          \x20 a  流传到一半连接断了\n\
          \x20 b  服务器正常结束了响应\n\
@@ -54,7 +52,7 @@ pub const LESSON: Lesson = Lesson {
          \x20 f  页面想把提示词作为 POST 的正文发出去\n\
          \x20 g  页面想带上 Authorization 头\n\
          \x20 h  那个端口暂时没有人监听\n\n\
-         回答：pushbench lesson 3 a=… b=… c=… d=… e=… f=… g=… h=…",
+         两部分一起回答：pushbench lesson 3 a=… b=… c=… d=… e=… f=… g=… h=… -- python3 mine.py",
     ),
 };
 
@@ -130,21 +128,24 @@ const PIECE_BYTES: usize = 5;
 /// For one answer, which takes less than three seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The program, the situations, or both: whatever was answered.
+/// The program and the situations; passed with both.
 pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
     let mut marks = Vec::new();
-    if !call.program.is_empty() {
-        for message in MESSAGES {
-            marks.push(read(message, call).await?);
-        }
+    for message in MESSAGES.iter().filter(|_| !call.program.is_empty()) {
+        marks.push(read(message, call).await?);
     }
-    if !call.answers.is_empty() {
-        let graded = choices::grade(&SITUATIONS, &KINDS, &call.answers, call.language);
-        marks.extend(graded?);
+    if call.program.is_empty() {
+        let missing = call.language.of(
+            "the program is still to be answered: `-- python3 mine.py`",
+            "还差程序：`-- python3 mine.py`",
+        );
+        marks.push(Mark {
+            right: false,
+            text: missing.to_owned(),
+        });
     }
-    if marks.is_empty() {
-        super::program_of(call)?;
-    }
+    let situations = choices::grade(&SITUATIONS, &KINDS, &call.answers, call.language)?;
+    marks.extend(situations);
     Ok(marks)
 }
 

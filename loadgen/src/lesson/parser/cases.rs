@@ -59,6 +59,18 @@ pub const CASES: &[Case] = &[
             &[("message", "a", ""), ("message", "b", "")],
         )
     },
+    Case {
+        at_once: true,
+        ..case(
+            ("an event at once that CR ends", "以 CR 结尾的事件，立即派发"),
+            (
+                "a CR ends the line, whether or not a LF comes behind it",
+                "CR 就结束一行，不管后面有没有 LF",
+            ),
+            &[b"data: a\r\r", b"data: b\r\r"],
+            &[("message", "a", ""), ("message", "b", "")],
+        )
+    },
     case(
         ("lines that end with CR", "行尾为 CR"),
         LINE_ENDS,
@@ -192,6 +204,15 @@ pub const CASES: &[Case] = &[
         ),
         &[b"event: token\ndata: a\n\ndata: b\n\n"],
         &[("token", "a", ""), ("message", "b", "")],
+    ),
+    case(
+        ("an empty type", "空的类型"),
+        (
+            "an empty `event` is as none: the type is `message`",
+            "空的 `event` 等于没有：类型是 `message`",
+        ),
+        &[b"event:\ndata: a\n\nevent: x\nevent\ndata: b\n\n"],
+        &[("message", "a", ""), ("message", "b", "")],
     ),
     case(
         ("an id that stays", "id 会保留"),

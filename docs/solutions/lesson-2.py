@@ -1,32 +1,36 @@
-"""A parser of event streams (WHATWG HTML, 9.2.6): chunks in hexadecimal, events as JSON."""
+"""A parser of event streams (WHATWG HTML, 9.2.6): chunks in hex, events as JSON."""
 
 import codecs
 import json
+import re
 import sys
 
 
 class Parser:
     def __init__(self, dispatch):
         self.dispatch = dispatch
-        # One decoder for the whole stream keeps the bytes of a character that has not come whole.
+        # One for the whole stream: it keeps the bytes of a character that is not whole yet.
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.text = ""
         self.started = False
+        self.skip_lf = False
         self.data, self.event, self.id = [], "", ""
 
     def push(self, chunk):
+        if self.skip_lf and chunk:
+            self.skip_lf = False
+            chunk = chunk.removeprefix(b"\n")
         self.text += self.decoder.decode(chunk)
         if not self.started and self.text:
             self.started = True
             self.text = self.text.removeprefix("\ufeff")
         while True:
-            ends = [at for at in (self.text.find("\r"), self.text.find("\n")) if at >= 0]
-            if not ends:
+            end = re.search("[\r\n]", self.text)
+            if not end:
                 return
-            end = min(ends)
-            line, rest = self.text[:end], self.text[end:]
+            line, rest = self.text[:end.start()], self.text[end.start():]
             if rest == "\r":
-                # A LF may come, and would belong to it. The line itself is whole: it need not wait.
+                # A LF may come and would belong to it, but the line need not wait.
                 self.text = ""
                 self.skip_lf = True
             elif rest.startswith("\r\n"):
@@ -34,14 +38,6 @@ class Parser:
             else:
                 self.text = rest[1:]
             self.line(line)
-
-    skip_lf = False
-
-    def feed(self, chunk):
-        if self.skip_lf and chunk:
-            self.skip_lf = False
-            chunk = chunk.removeprefix(b"\n")
-        self.push(chunk)
 
     def line(self, line):
         if line == "":
@@ -65,4 +61,4 @@ def show(event, data, last_id):
 
 parser = Parser(show)
 for line in sys.stdin:
-    parser.feed(bytes.fromhex(line.strip()))
+    parser.push(bytes.fromhex(line.strip()))

@@ -48,7 +48,8 @@ pub(super) fn draw(
     };
     let legend = material.arms.iter().filter(in_use).filter(|_| !named);
     let legend = legend.map(|arm| (arm, arm.legend.clone())).collect();
-    let subtitle = format!("{subtitle} · the bar is the mean");
+    let mean = material.language.of("the bar is the mean", "横条是均值");
+    let subtitle = format!("{subtitle} · {mean}");
     let heading = Heading::new(title, &subtitle, legend, Sample::Point);
 
     let row_height = PANEL_HEAD + PLOT_HEIGHT + PANEL_FOOT;

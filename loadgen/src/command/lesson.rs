@@ -68,7 +68,10 @@ pub fn run(args: Take) -> anyhow::Result<ExitCode> {
     let language = args.lang;
     let call = call(args)?;
     raise_open_files();
-    pin(&call.site)?;
+    // A run that is started pins itself, and must find both cores to choose from.
+    if call.file.is_none() {
+        pin(&call.site)?;
+    }
     let outcome = single_threaded()?.block_on(async {
         let mut stop = std::pin::pin!(stop_signal()?);
         tokio::select! {

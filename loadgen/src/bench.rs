@@ -16,6 +16,7 @@ use hdrhistogram::{
 };
 use pushbench_reports::record::{Books, Record};
 use pushbench_server::{
+    affinity,
     contract::{
         endpoint::Endpoint,
         event_id::EventId,
@@ -54,6 +55,19 @@ pub struct Site {
     pub server_cores: Vec<usize>,
     /// Cores of the generator, for the record; the caller has pinned it.
     pub generator_cores: Vec<usize>,
+}
+
+impl Site {
+    /// Keeps this process, the generator, on its core; what it starts from now on too.
+    ///
+    /// # Errors
+    /// When the kernel does not let it.
+    pub fn pin_generator(&self) -> io::Result<()> {
+        if self.generator_cores.is_empty() {
+            return Ok(());
+        }
+        affinity::pin(&self.generator_cores)
+    }
 }
 
 /// One trial's bench.

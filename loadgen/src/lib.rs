@@ -10,6 +10,7 @@ pub mod command;
 pub mod doctor;
 pub mod experiment;
 pub mod floor;
+pub mod last_words;
 pub mod ledger;
 pub mod lesson;
 pub mod meter;

@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{outside::Nginx, tethered::Tethered};
+use crate::{last_words::last_words_in, outside::Nginx, tethered::Tethered};
 
 /// How long a server may take to start or to answer a command: far above what either needs, so that
 /// only a server that hangs meets it.
@@ -107,7 +107,7 @@ impl ServerProcess {
         else {
             return Err(ServerError::Silent {
                 what: "ended at once",
-                said: last_words(&log),
+                said: last_words_in(&log),
             });
         };
         send(&mut commands, launch).await?;
@@ -263,7 +263,7 @@ impl ServerProcess {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(_)) => Err(ServerError::Silent {
                 what: "ended with an error",
-                said: last_words(&log),
+                said: last_words_in(&log),
             }),
             Ok(Err(error)) => Err(attempt("wait for the server's end")(error)),
             Err(_) => {
@@ -274,7 +274,7 @@ impl ServerProcess {
                     .map_err(attempt("kill a server that did not end"))?;
                 Err(ServerError::Silent {
                     what: "did not end when its pipe was closed",
-                    said: last_words(&log),
+                    said: last_words_in(&log),
                 })
             }
         }
@@ -300,7 +300,7 @@ async fn receive<T: serde::de::DeserializeOwned>(
 ) -> Result<T, ServerError> {
     let silent = |what| ServerError::Silent {
         what,
-        said: last_words(log),
+        said: last_words_in(log),
     };
     let line = timeout(PATIENCE, replies.next_line())
         .await
@@ -310,17 +310,4 @@ async fn receive<T: serde::de::DeserializeOwned>(
         .ok_or_else(|| silent("ended"))?;
     serde_json::from_str(&line)
         .map_err(|error| attempt(format!("understand the server's answer `{line}`"))(error.into()))
-}
-
-/// The end of the server's log, for an error message.
-fn last_words(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<_> = text.lines().rev().take(3).collect();
-    if lines.is_empty() {
-        return String::new();
-    }
-    format!(
-        "; it said: {}",
-        lines.into_iter().rev().collect::<Vec<_>>().join(" / ")
-    )
 }

@@ -25,7 +25,7 @@ impl Language {
     }
 
     /// The one of two texts that is in this language.
-    pub const fn of<T: Copy>(self, english: T, chinese: T) -> T {
+    pub fn of<T>(self, english: T, chinese: T) -> T {
         match self {
             Self::English => english,
             Self::Chinese => chinese,

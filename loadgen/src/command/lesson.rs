@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use pushbench_reports::language::Language;
 
 use super::{
-    run::{outcome::INTERRUPTED, pin, site},
+    run::{outcome::INTERRUPTED, site},
     say, single_threaded, stop_signal,
 };
 use crate::{
@@ -68,10 +68,6 @@ pub fn run(args: Take) -> anyhow::Result<ExitCode> {
     let language = args.lang;
     let call = call(args)?;
     raise_open_files();
-    // A run that is started pins itself, and must find both cores to choose from.
-    if call.file.is_none() {
-        pin(&call.site)?;
-    }
     let outcome = single_threaded()?.block_on(async {
         let mut stop = std::pin::pin!(stop_signal()?);
         tokio::select! {

@@ -248,12 +248,10 @@ pub(super) fn site() -> anyhow::Result<Site> {
     })
 }
 
-/// Keeps this process, the generator, on its core; what it starts from now on too.
+/// Keeps the generator on its core.
 pub(super) fn pin(site: &Site) -> anyhow::Result<()> {
-    if site.generator_cores.is_empty() {
-        return Ok(());
-    }
-    affinity::pin(&site.generator_cores).context("cannot pin the generator to its core")
+    site.pin_generator()
+        .context("cannot pin the generator to its core")
 }
 
 /// What a person should know before trusting the figures; kept with them too.

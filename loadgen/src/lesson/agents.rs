@@ -55,7 +55,6 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
     let saved = full - incremental;
     // s / (s + otherwise) = 40 %.
     let sending_s = OTHERWISE_S * FASTER / (1.0 - FASTER);
-    let said = |english: &str, chinese: &str| call.language.of(english, chinese).to_owned();
     let expected = |key, value, unit, share, why| Expected {
         key,
         value,
@@ -69,7 +68,7 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             full,
             call.language.of("bytes", "字节"),
             0.01,
-            said(
+            call.language.of(
                 "21 times the prompts, and k calls with their results in request k: 21 × 12,000 + 210 × 4,000",
                 "提示 21 次，第 k 个请求带 k 次调用及结果：21 × 12000 + 210 × 4000",
             ),
@@ -79,7 +78,7 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             incremental,
             call.language.of("bytes", "字节"),
             0.01,
-            said(
+            call.language.of(
                 "the prompts once and 20 results: 12,000 + 20 × 3,500; the model's calls came from the server",
                 "提示一次加 20 个结果：12000 + 20 × 3500；模型的调用本就来自服务器",
             ),
@@ -89,14 +88,14 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             100.0 * saved / full,
             "%",
             0.01,
-            said("(full − incremental) ÷ full", "(full − incremental) ÷ full"),
+            call.language.of("(full − incremental) ÷ full", "(full − incremental) ÷ full"),
         ),
         expected(
             "uplink_mbit",
             8.0 * saved / sending_s / 1e6,
             "Mbit/s",
             0.05,
-            said(
+            call.language.of(
                 "sending takes s with s ÷ (s + 30) = 0.4, so 20 s; 8 bits × bytes saved ÷ 20 s. A slow uplink indeed: on a fast \
                  one the gain is the server's, which need not read the conversation again",
                 "设发送用 s 秒，s ÷ (s + 30) = 0.4，得 20 秒；8 比特 × 所省字节 ÷ 20 秒。这是很慢的上行：带宽充足时，收益来自服务器不必重读整个对话",

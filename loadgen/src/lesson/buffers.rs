@@ -62,8 +62,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
         let metric = ("user_bytes_per_idle_connection", Kind::Measured);
         kib.push(measured::figure(&call.site, &experiment, arm, metric).await? / KIB);
     }
-    let said = |english: &str, chinese: &str| call.language.of(english, chinese).to_owned();
-    let why = said(
+    let why = call.language.of(
         "the slope of the server's memory over 100 to 400 connections; nearly all of it is the buffer, and what is left is \
          the connection's task and its other buffers",
         "服务器内存随 100 到 400 条连接的斜率；绝大部分是读缓冲，其余是连接的任务和别的缓冲",
@@ -77,13 +76,14 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
     };
     let of_own = call.answers.number("library")?.unwrap_or(kib[0]);
     let all = [
-        expected("library", kib[0], "KiB", why.clone()),
+        expected("library", kib[0], "KiB", why),
         expected("tuned", kib[1], "KiB", why),
         expected(
             "ten_thousand",
             of_own * CONNECTIONS / KIB,
             "MiB",
-            said("10,000 × library ÷ 1024", "10000 × library ÷ 1024"),
+            call.language
+                .of("10,000 × library ÷ 1024", "10000 × library ÷ 1024"),
         ),
     ];
     numbers::grade(&all, &call.answers, call.language)

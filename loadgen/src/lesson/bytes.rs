@@ -147,7 +147,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             value,
             unit: call.language.of("bytes", "字节"),
             tolerance: Tolerance::Exact,
-            why: why(transport, call).to_owned(),
+            why: why(transport, call),
         });
     }
     numbers::grade(&expected, &call.answers, call.language)

@@ -2,7 +2,7 @@
 
 use pushbench_reports::language::Language;
 
-use super::{Answers, Mark, Words, said};
+use super::{Answers, Mark, NOT_ANSWERED, Words, said};
 
 /// A statement, and where it belongs.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub fn grade(
                 format!("{key}={answer}  {statement}\n    {why}")
             }
             None => {
-                let missing = language.of("not answered", "没有回答");
+                let missing = said(NOT_ANSWERED, language);
                 format!("{key}: {missing}  {statement}")
             }
         };

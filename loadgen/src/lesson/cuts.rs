@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pushbench_reports::language::Language;
 use pushbench_server::{
     config::Config,
     corpus::{self, Language as Tongue},
@@ -124,10 +123,6 @@ fn judge(lines: &[String], seed: u64, call: &Call) -> Vec<Mark> {
         at.and_then(|at| expected.get(at)) == Some(&token.text.as_str())
     });
     let same = same.count();
-    let said = |english: String, chinese: String| match call.language {
-        Language::English => english,
-        Language::Chinese => chinese,
-    };
     // What to do about it, where something is wrong.
     let mark = |right: bool, text: String, hint: (&str, &str)| Mark {
         right,
@@ -139,7 +134,7 @@ fn judge(lines: &[String], seed: u64, call: &Call) -> Vec<Mark> {
     vec![
         mark(
             missing == 0,
-            said(
+            call.language.of(
                 format!("{missing} tokens missing"),
                 format!("缺 {missing} 个 token"),
             ),
@@ -150,7 +145,7 @@ fn judge(lines: &[String], seed: u64, call: &Call) -> Vec<Mark> {
         ),
         mark(
             repeated == 0,
-            said(
+            call.language.of(
                 format!("{repeated} tokens twice"),
                 format!("重复 {repeated} 个 token"),
             ),
@@ -161,7 +156,7 @@ fn judge(lines: &[String], seed: u64, call: &Call) -> Vec<Mark> {
         ),
         mark(
             ordered,
-            said("in order".to_owned(), "按顺序".to_owned()),
+            call.language.of("in order".to_owned(), "按顺序".to_owned()),
             (
                 "print a token when its event is dispatched",
                 "事件派发时就输出",
@@ -169,7 +164,7 @@ fn judge(lines: &[String], seed: u64, call: &Call) -> Vec<Mark> {
         ),
         mark(
             same == TOKENS && came.len() == TOKENS,
-            said(
+            call.language.of(
                 format!("{same} of {TOKENS} texts as sent"),
                 format!("{TOKENS} 个文本中 {same} 个与发送的一致"),
             ),

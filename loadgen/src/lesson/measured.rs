@@ -30,6 +30,9 @@ pub async fn figure(
     (transport, factors): (Transport, Factors),
     (metric, kind): (&str, Kind),
 ) -> anyhow::Result<f64> {
+    // Here and not for every lesson: what a lesson starts besides, such as a run, chooses from all cores.
+    site.pin_generator()
+        .context("cannot pin the generator to its core")?;
     let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
     let site = Site {
         directory: scratch.path().to_owned(),

@@ -36,9 +36,12 @@ pub use capstone::Workload;
 pub type Words = (&'static str, &'static str);
 
 /// The one in the reader's language.
-const fn said(words: Words, language: Language) -> &'static str {
+fn said(words: Words, language: Language) -> &'static str {
     language.of(words.0, words.1)
 }
+
+/// Said of what was asked and is missing.
+const NOT_ANSWERED: Words = ("not answered", "没有回答");
 
 /// What there is to know of a lesson before it is taken.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use pushbench_reports::{language::Language, quantity::number};
 
-use super::{Answers, Mark};
+use super::{Answers, Mark, NOT_ANSWERED, said};
 
 /// How far an answer may be off.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,7 +14,7 @@ pub enum Tolerance {
 }
 
 /// A number, and what it is for certain.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expected {
     /// By which it is answered.
     pub key: &'static str,
@@ -25,7 +25,7 @@ pub struct Expected {
     /// How far off is right.
     pub tolerance: Tolerance,
     /// Where the truth comes from, in the reader's language.
-    pub why: String,
+    pub why: &'static str,
 }
 
 impl Expected {
@@ -70,7 +70,7 @@ pub fn grade(
             }
             None => Mark {
                 right: false,
-                text: format!("{key}: {}", language.of("not answered", "没有回答")),
+                text: format!("{key}: {}", said(NOT_ANSWERED, language)),
             },
         })
     });
@@ -88,7 +88,7 @@ mod tests {
             value: 100.0,
             unit: "bytes",
             tolerance,
-            why: "counted".to_owned(),
+            why: "counted",
         };
         let right = |tolerance, answer: &str| {
             let answers = Answers::parse([answer]).unwrap();

@@ -11,8 +11,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Call, Lesson, Mark,
+    Call, Lesson, Mark, NOT_ANSWERED,
     numbers::{self, Expected, Tolerance},
+    said,
     stage::write_new,
 };
 
@@ -148,8 +149,7 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
     let requests = requests();
     let p99 = |ms: fn(&Request) -> f64| percentile(requests.iter().map(ms).collect(), 0.99);
     let [middle, low, high] = interval();
-    let said = |english: &str, chinese: &str| call.language.of(english, chinese).to_owned();
-    let estimate = said(
+    let estimate = call.language.of(
         "mean of the logarithms of B/A, ± t(0.975, 9) = 2.262 times their standard deviation ÷ √10, and back by exp",
         "对 B/A 取对数求均值，± t(0.975, 9) = 2.262 乘以标准差 ÷ √10，再取指数",
     );
@@ -166,7 +166,7 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             p99(|own| own.received_ms - own.sent_ms),
             "ms",
             PERCENTILE,
-            said(
+            call.language.of(
                 "received − sent, the 990th of 1,000",
                 "received − sent，1000 个中的第 990 个",
             ),
@@ -176,13 +176,13 @@ pub fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             p99(|own| own.received_ms - own.intended_ms),
             "ms",
             PERCENTILE,
-            said(
+            call.language.of(
                 "received − intended: the requests that could not be sent during the stall waited too",
                 "received − intended：停顿期间没能发出的请求也在等",
             ),
         ),
-        number_of("ratio", middle, "", ESTIMATE, estimate.clone()),
-        number_of("low", low, "", ESTIMATE, estimate.clone()),
+        number_of("ratio", middle, "", ESTIMATE, estimate),
+        number_of("low", low, "", ESTIMATE, estimate),
         number_of("high", high, "", ESTIMATE, estimate),
     ];
     let mut marks = numbers::grade(&expected, &call.answers, call.language)?;
@@ -212,7 +212,7 @@ fn verdict([low, high]: [f64; 2], call: &Call) -> anyhow::Result<Mark> {
         "inconclusive"
     };
     let Some(answer) = call.answers.text("verdict") else {
-        let missing = call.language.of("not answered", "没有回答");
+        let missing = said(NOT_ANSWERED, call.language);
         return Ok(Mark {
             right: false,
             text: format!("verdict: {missing}"),

@@ -191,21 +191,19 @@ fn answer(message: &str) -> String {
 /// Where the two texts part.
 fn difference(printed: &str, expected: &str, call: &Call) -> String {
     if printed.contains('\u{fffd}') {
-        return call
-            .language
-            .of(
-                "there is a U+FFFD in it: a character was decoded before all of its bytes had come; keep one decoder for the \
-                 whole stream",
-                "其中有 U+FFFD：字符的字节还没到齐就解码了；整个流应共用一个解码器",
-            )
-            .to_owned();
+        let split = call.language.of(
+            "there is a U+FFFD in it: a character was decoded before all of its bytes had come; keep one decoder for the \
+             whole stream",
+            "其中有 U+FFFD：字符的字节还没到齐就解码了；整个流应共用一个解码器",
+        );
+        return split.to_owned();
     }
     let same = printed.chars().zip(expected.chars());
     let same = same.take_while(|(came, should)| came == should).count();
     let next = |text: &str| text.chars().skip(same).take(20).collect::<String>();
     let (came, should) = (next(printed), next(expected));
-    match call.language.of(true, false) {
-        true => format!("after {same} characters it printed {came:?} instead of {should:?}"),
-        false => format!("第 {same} 个字符之后输出了 {came:?}，应为 {should:?}"),
-    }
+    call.language.of(
+        format!("after {same} characters it printed {came:?} instead of {should:?}"),
+        format!("第 {same} 个字符之后输出了 {came:?}，应为 {should:?}"),
+    )
 }

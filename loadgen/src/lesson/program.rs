@@ -11,11 +11,10 @@ use tokio::{
     time::timeout,
 };
 
+use crate::last_words::last_words;
+
 /// Of what it prints, in bytes: far more than any lesson asks for.
 const OUTPUT_BYTES_MAX: u64 = 1 << 20;
-
-/// Lines of its standard error that are shown.
-const LAST_LINES: usize = 3;
 
 /// A program that runs.
 #[derive(Debug)]
@@ -154,22 +153,10 @@ impl Program {
             Ok(Ok(status)) if !status.success() => Some(format!("it ended with {status}")),
             Ok(Ok(_)) => None,
         };
-        let trouble = unreadable.or(trouble).map(|trouble| trouble + &last(&said));
+        let trouble = unreadable
+            .or(trouble)
+            .map(|trouble| trouble + &last_words(&String::from_utf8_lossy(&said)));
         Ended { lines, trouble }
-    }
-}
-
-/// The end of what it complained.
-fn last(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(said);
-    let lines: Vec<_> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let lines = &lines[lines.len().saturating_sub(LAST_LINES)..];
-    match lines.is_empty() {
-        true => String::new(),
-        false => format!("; it said: {}", lines.join(" / ")),
     }
 }
 

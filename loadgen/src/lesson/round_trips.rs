@@ -53,7 +53,6 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
         window_s: seconds(0.2),
         ..setup::Settings::default()
     });
-    let said = |english: &str, chinese: &str| call.language.of(english, chinese).to_owned();
     let mut expected = Vec::new();
     for tls in [false, true] {
         for (transport, clear, secured) in COUNTED {
@@ -68,7 +67,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
                 value: measured::figure(&call.site, &experiment, arm, metric).await?,
                 unit: call.language.of("round trips", "次往返"),
                 tolerance: Tolerance::Exact,
-                why: said(
+                why: call.language.of(
                     "TCP's handshake, TLS 1.3's (one), a WebSocket's upgrade, and the ask with its first token, each where \
                      there is one",
                     "TCP 握手、TLS 1.3 握手（一次）、WebSocket 升级、提问与首个 token，各在有它的地方算一次",
@@ -83,7 +82,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
         value: trips * ROUND_TRIP_MS,
         unit: "ms",
         tolerance: Tolerance::Exact,
-        why: said(
+        why: call.language.of(
             "as many as ws-h1-tls has, 150 ms each",
             "ws-h1-tls 的次数，每次 150 ms",
         ),

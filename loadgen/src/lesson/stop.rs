@@ -76,21 +76,17 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
             .iter()
             .zip(&expected)
             .all(|(came, should)| *came == should.trim());
-    let said = |english: String, chinese: String| match call.language.of(true, false) {
-        true => english,
-        false => chinese,
-    };
     let mut marks = vec![
         Mark {
             right: same,
-            text: said(
+            text: call.language.of(
                 format!("five texts: {printed:?}, sent were {expected:?}"),
                 format!("五个文本：{printed:?}，发送的是 {expected:?}"),
             ),
         },
         Mark {
             right: stopped == 1,
-            text: said(
+            text: call.language.of(
                 format!(
                     "turns stopped before their end: {stopped}, to be 1; close the connection, reset the stream, or send \"cancel\""
                 ),
@@ -99,7 +95,7 @@ pub async fn grade(call: &Call) -> anyhow::Result<Vec<Mark>> {
         },
         Mark {
             right: (WANTED as u64..=PUBLISHED_MAX).contains(&published),
-            text: said(
+            text: call.language.of(
                 format!(
                     "tokens that the server made: {published} of {TOKENS}, to be {PUBLISHED_MAX} at most"
                 ),

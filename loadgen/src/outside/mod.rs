@@ -11,6 +11,8 @@ use std::{
 
 use pushbench_server::contract::factors::{Factors, Proxy, Served};
 
+use crate::last_words::last_words_in;
+
 pub use nginx::{Nginx, Task};
 pub use websockets::Websockets;
 
@@ -57,19 +59,10 @@ pub fn present(factors: &Factors) -> Result<(), OutsideError> {
 
 /// How a program failed, with the end of what it wrote to its log.
 fn failed(program: &'static str, what: impl Into<String>, log: &Path) -> OutsideError {
-    /// Its last lines say why it ended; a traceback's are at its end too.
-    const LINES: usize = 3;
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let mut lines: Vec<_> = text.lines().rev().take(LINES).collect();
-    lines.reverse();
-    let said = match lines.is_empty() {
-        true => String::new(),
-        false => format!("; it said: {}", lines.join(" / ")),
-    };
     OutsideError::Failed {
         program,
         what: what.into(),
-        said,
+        said: last_words_in(log),
     }
 }
 

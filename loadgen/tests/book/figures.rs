@@ -13,6 +13,7 @@ use std::{
 use pushbench_reports::{
     language::Language,
     quantity::{quantity, ratios, signed_span},
+    table::word,
 };
 use serde_json::Value;
 
@@ -119,7 +120,10 @@ fn value(summary: &Value, key: &str, language: Language) -> Option<String> {
                         ["difference_low", "difference_high"].map(|end| effect[end].as_f64());
                     Some(signed_span(low?, high?, effect["unit"].as_str()?))
                 }
-                ["verdict"] => Some(spoken(own?["verdict"].as_str()?, language).to_owned()),
+                ["verdict"] => {
+                    let verdict = serde_json::from_value(own?["verdict"].clone()).ok()?;
+                    Some(word(verdict, language).to_owned())
+                }
                 _ => None,
             }
         }
@@ -144,17 +148,6 @@ fn in_edition(figure: &str, language: Language) -> String {
             .fold(figure.to_owned(), |text, (english, chinese)| {
                 text.replace(english, chinese)
             }),
-    }
-}
-
-/// A verdict in the edition's words.
-fn spoken(verdict: &str, language: Language) -> &str {
-    match verdict {
-        "better" => language.of("better", "更好"),
-        "worse" => language.of("worse", "更差"),
-        "equivalent" => language.of("equivalent", "等效"),
-        "inconclusive" => language.of("inconclusive", "无定论"),
-        other => other,
     }
 }
 

@@ -41,12 +41,10 @@ pub fn figure(found: &Found<'_>, scale: Scale, unit: Unit, language: Language) -
     };
     if found.interval.low == found.interval.high {
         // Every round gave the same: counts do.
-        return language
-            .of(
-                format!("{value}, the same in every round").as_str(),
-                format!("{value}，每轮都相同").as_str(),
-            )
-            .to_owned();
+        return language.of(
+            format!("{value}, the same in every round"),
+            format!("{value}，每轮都相同"),
+        );
     }
     match language {
         Language::English => format!("{value} ({low} to {high})"),
@@ -190,14 +188,7 @@ pub fn workload(found: &Found<'_>, language: Language) -> String {
             "{} messages a second",
             "每秒 {} 条消息",
         ))
-        .map(|(who, rate)| {
-            language
-                .of(
-                    format!("{who} {rate}").as_str(),
-                    format!("{who}{rate}").as_str(),
-                )
-                .to_owned()
-        }),
+        .map(|(who, rate)| language.of(format!("{who} {rate}"), format!("{who}{rate}"))),
         "latency" => text(
             own("turns_per_second"),
             "{} turns a second",

@@ -208,7 +208,9 @@ fn established(pid: u32, port: u16) -> Result<u64, procfs::ProcError> {
             && entry.local_address.port() == port
             && sockets.contains(&entry.inode)
     });
-    Ok(live.count() as u64)
+    // The kernel's table is read piece by piece, and one whose neighbours come and go meanwhile may be listed twice.
+    let live: HashSet<u64> = live.map(|entry| entry.inode).collect();
+    Ok(live.len() as u64)
 }
 
 #[cfg(test)]
